@@ -1,0 +1,70 @@
+import { ProxyError } from "./errors.ts";
+import { type Head, countOf, valueOf } from "./head.ts";
+import { type Target, isFalHost, parseTarget, parseTargetParts } from "./rules/target.ts";
+
+/** How the caller named the target, and where the proxy is mounted. */
+export interface Addressed {
+  readonly form: "header" | "path";
+  readonly mount: string;
+  readonly target: Target;
+}
+
+/** A path below `<mount>/~keyway/`. */
+export interface OwnRoute {
+  readonly form: "own";
+  readonly mount: string;
+  readonly route: string;
+}
+
+/** Where mount and target part in a path, or undefined when the path names no fal host. */
+interface Split {
+  readonly mount: string;
+  readonly first: string;
+  readonly rest: string;
+}
+
+/**
+ * Reads a target from the header form (`x-fal-target-url` on the mount URL: fal's proxy protocol) or from the path form
+ * (`<mount>/<fal host>/<path>?<query>`). Both at once is refused, so no two parts of an app can read the request differently.
+ */
+export function readAddress(head: Head): Addressed | OwnRoute {
+  const split = splitPath(head.path, head.mount);
+  const headers = countOf(head.headers, "x-fal-target-url");
+  if (headers > 1) throw new ProxyError("ambiguous_target");
+  if (headers === 0) {
+    if (split === undefined) throw new ProxyError("missing_target");
+    const { mount, first, rest } = split;
+    if (first === ownPrefix) return { form: "own", mount, route: rest };
+    return {
+      form: "path",
+      mount,
+      target: parseTargetParts(first, head.query === null ? rest : `${rest}?${head.query}`),
+    };
+  }
+  if (split !== undefined || head.query !== null || head.upgrade) throw new ProxyError("ambiguous_target");
+  const mount = head.mount ?? head.path.replace(/\/+$/, "");
+  return { form: "header", mount, target: parseTarget(valueOf(head.headers, "x-fal-target-url") ?? "") };
+}
+
+/** True when a path is addressed to the proxy in path form: how an upgrade, which no router sees, is recognised. */
+export function isPathForm(path: string, mount: string | undefined): boolean {
+  return splitPath(path, mount) !== undefined;
+}
+
+const ownPrefix = "~keyway";
+
+/** With a known mount the host must follow it at once; else the first segment that is a fal host ends the mount. */
+function splitPath(path: string, mount: string | undefined): Split | undefined {
+  const below = mount === undefined ? path : path.slice(mount.length);
+  const segments = below.split("/");
+  const at = mount === undefined ? segments.findIndex((segment) => isFirst(segment)) : 1;
+  const first = segments[at];
+  if (first === undefined || !isFirst(first)) return undefined;
+  const before = segments.slice(0, at).join("/");
+  const rest = segments.length > at + 1 ? `/${segments.slice(at + 1).join("/")}` : "";
+  return { mount: (mount ?? "") + before, first, rest };
+}
+
+function isFirst(segment: string): boolean {
+  return segment === ownPrefix || isFalHost(segment);
+}

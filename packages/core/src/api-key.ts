@@ -1,0 +1,49 @@
+import { ProxyError } from "./errors.ts";
+import type { KnownCaller } from "./rules/caller.ts";
+
+/** fal's API key, `id:secret`; a function is asked per call, for apps with several accounts. */
+export type ApiKeyOption = string | ((caller: { readonly id: string }) => string | Promise<string>);
+
+/** The environment as any runtime shows it. */
+export function readEnvironment(name: string): string | undefined {
+  const scope = globalThis as { process?: { env?: Record<string, string | undefined> } };
+  return scope.process?.env?.[name];
+}
+
+/** `FAL_KEY`, else `FAL_KEY_ID:FAL_KEY_SECRET`, as fal's clients read them; empty counts as unset. */
+export function keyFromEnvironment(): string | undefined {
+  const key = readEnvironment("FAL_KEY");
+  if (key !== undefined && key !== "") return key;
+  const id = readEnvironment("FAL_KEY_ID");
+  const secret = readEnvironment("FAL_KEY_SECRET");
+  return id !== undefined && id !== "" && secret !== undefined && secret !== "" ? `${id}:${secret}` : undefined;
+}
+
+/** Why a text cannot be a key, or undefined when it can. Never shows the text. */
+export function whyNotKey(key: unknown): string | undefined {
+  if (typeof key !== "string") return "is not a string";
+  if (key === "") return "is empty";
+  if (["undefined", "null", "NaN", "[object Object]"].includes(key)) return "is the name of a missing value, not a key";
+  if (/^\s|\s$/.test(key)) return "has white space around it";
+  if (!/^[!-~]+$/.test(key)) return "has a character that a header cannot hold, such as a line break";
+  if (/^(?:key|bearer)\s/i.test(key)) return "starts with the scheme: give the key alone";
+  return undefined;
+}
+
+/** The key for one call. */
+export async function resolveKey(option: ApiKeyOption | undefined, caller: KnownCaller): Promise<string> {
+  const key = await askForKey(option, caller);
+  const why = key === undefined ? "is missing: set FAL_KEY, or the option apiKey" : whyNotKey(key);
+  if (key === undefined || why !== undefined) throw new ProxyError("key_missing", { log: `fal's api key ${why}` });
+  return key;
+}
+
+async function askForKey(option: ApiKeyOption | undefined, caller: KnownCaller): Promise<string | undefined> {
+  if (typeof option === "string") return option;
+  if (option === undefined) return keyFromEnvironment();
+  try {
+    return await option({ id: caller.id });
+  } catch (cause) {
+    throw new ProxyError("key_missing", { cause, log: "the option apiKey failed" });
+  }
+}

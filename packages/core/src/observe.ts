@@ -1,0 +1,90 @@
+import type { Kind } from "./call.ts";
+import type { ErrorCode } from "./errors.ts";
+import type { Ending } from "./seam.ts";
+
+interface Common {
+  /** One id for all events of a call. */
+  readonly id: string;
+  /** Unix time in milliseconds. */
+  readonly time: number;
+  readonly method: string;
+  /** Undefined when the target was not understood. */
+  readonly kind: Kind | undefined;
+  readonly endpoint: string | undefined;
+  /** See `keyway.callerHash(id)`; undefined before the caller is known. */
+  readonly caller: string | undefined;
+}
+
+/** A call was let through, or refused with a code and status. */
+export interface DecisionEvent extends Common {
+  readonly type: "decision";
+  readonly outcome: "admitted" | "refused" | "answered";
+  readonly code: ErrorCode | undefined;
+  /** Status of our own answer; undefined when admitted. */
+  readonly status: number | undefined;
+}
+
+/** An admitted call is over. */
+export interface CallEvent extends Common {
+  readonly type: "call";
+  readonly outcome: Ending;
+  /** What the caller got; undefined when he left before. */
+  readonly status: number | undefined;
+  /** What fal.ai answered. */
+  readonly upstreamStatus: number | undefined;
+  readonly code: ErrorCode | undefined;
+  /** Bytes of request and answer bodies. */
+  readonly bytesIn: number;
+  readonly bytesOut: number;
+  /** Milliseconds from the request to the end of the answer. */
+  readonly ms: number;
+}
+
+/**
+ * What `observe` is told: fields are picked one by one, so no key, credential, cookie, body, prompt or query value is ever among
+ * them.
+ */
+export type ObserveEvent = DecisionEvent | CallEvent;
+
+export type Observe = (event: ObserveEvent) => void;
+
+/** Where the app's operator reads: one line per message. */
+export interface Log {
+  error(message: string, cause?: unknown): void;
+  warn(message: string): void;
+}
+
+/** Writes to the console and takes the key out of whatever comes by. */
+export function createLog(secrets: () => readonly string[]): Log {
+  return {
+    error: (message, cause) =>
+      console.error(scrub(`[keyway] ${message}${cause === undefined ? "" : `: ${describe(cause)}`}`, secrets())),
+    warn: (message) => console.warn(scrub(`[keyway] ${message}`, secrets())),
+  };
+}
+
+function describe(cause: unknown): string {
+  if (!(cause instanceof Error)) return String(cause);
+  const code = "code" in cause && typeof cause.code === "string" ? ` (${cause.code})` : "";
+  const inner = cause.cause === undefined ? "" : `, because ${describe(cause.cause)}`;
+  return `${cause.name}: ${cause.message}${code}${inner}`;
+}
+
+const unprintable = /[\u0000-\u0008\u000a-\u001f\u007f]/g;
+
+/** The second line of defence: messages are picked without secrets, and then searched for them. */
+export function scrub(text: string, secrets: readonly string[]): string {
+  let clean = text.replace(unprintable, " ").slice(0, 2000);
+  for (const secret of secrets) {
+    for (const form of formsOf(secret)) clean = clean.replaceAll(form, "[redacted]");
+  }
+  return clean;
+}
+
+function formsOf(secret: string): string[] {
+  const halves = secret.split(":").filter((half) => half.length >= 8);
+  const forms = [secret, ...halves];
+  return [...forms, ...forms.map(encodeURIComponent), ...forms.map((form) => btoa(form).replace(/=+$/, ""))].filter(
+    (form) => form.length >= 8,
+  );
+}

@@ -1,0 +1,282 @@
+import { readEnvironment, keyFromEnvironment, whyNotKey } from "./api-key.ts";
+import { ProxyError } from "./errors.ts";
+import type { KeywayOptions } from "./options.ts";
+import { whyNeverForwarded } from "./rules/headers.ts";
+
+const names = [
+  "authorize",
+  "endpoints",
+  "publicUrl",
+  "apiKey",
+  "secret",
+  "origins",
+  "limits",
+  "realtime",
+  "uploads",
+  "store",
+  "forwardHeaders",
+  "trustProxy",
+  "observe",
+  "ownership",
+  "reauthorize",
+  "namespace",
+  "timeouts",
+  "maxBodyBytes",
+  "upstream",
+] as const satisfies readonly (keyof KeywayOptions)[];
+
+/** Options of the official proxy, each with the line that says the same here. */
+const officialNames: Readonly<Record<string, string>> = {
+  allowedEndpoints:
+    'allowedEndpoints is called endpoints here: write endpoints: ["fal-ai/flux/**"]. It holds for every method',
+  allowedUrlPatterns:
+    'allowedUrlPatterns is not needed: fal\'s hosts are known. Say what may be called: endpoints: ["fal-ai/**"]',
+  isAuthenticated:
+    "isAuthenticated is called authorize here and answers who calls: write authorize: async ({ headers, cookie }) => ({ id: userId }), or null for nobody",
+  allowUnauthorizedRequests:
+    'allowUnauthorizedRequests is stated as authorize: "public" here; to let only your users in, write authorize: async ({ cookie }) => ({ id: userId })',
+  resolveFalAuth:
+    "resolveFalAuth is called apiKey here and gives the key without the word Key: write apiKey: async (caller) => key",
+};
+
+const publicPrefixes = ["NEXT_PUBLIC_", "VITE_", "PUBLIC_", "REACT_APP_", "NUXT_PUBLIC_", "EXPO_PUBLIC_"];
+
+/** Refuses option names that do not exist, naming the one that was probably meant. */
+export function checkNames(options: unknown): asserts options is KeywayOptions {
+  if (typeof options !== "object" || options === null) {
+    throw invalid(
+      'createKeyway takes options: createKeyway({ authorize: ({ cookie }) => ..., endpoints: ["fal-ai/**"] })',
+    );
+  }
+  for (const name of Object.keys(options)) {
+    const official = Object.hasOwn(officialNames, name) ? officialNames[name] : undefined;
+    if (official !== undefined) throw invalid(official);
+    if (!names.some((known) => known === name)) throw invalid(`there is no option ${name}${suggest(name, names)}`);
+  }
+}
+
+/** Refuses wrong values; each message shows the corrected line. */
+export function checkOptions(options: KeywayOptions, production: boolean): void {
+  const values: Record<string, unknown> = { ...options };
+  if (values["authorize"] !== "public" && typeof values["authorize"] !== "function") {
+    throw invalid(
+      'authorize must be stated: authorize: ({ cookie }) => ({ id: userId }), with null for nobody; or authorize: "public" for everybody',
+    );
+  }
+  if (values["endpoints"] === undefined)
+    throw invalid('endpoints must be stated: endpoints: ["fal-ai/flux/**"], or endpoints: "any"');
+  checkKey(options);
+  checkUrls(options);
+  checkNumbers(values);
+  checkChoices(values);
+  checkHeaders(values["forwardHeaders"]);
+  checkLimits(options);
+  if (production && options.authorize === "public" && options.limits?.global === undefined) {
+    throw invalid(
+      'authorize: "public" lets everybody spend. In production state a cap for all: limits: { global: { requests: { max: 1000, per: "day" } } }',
+    );
+  }
+}
+
+function checkKey(options: KeywayOptions): void {
+  for (const prefix of publicPrefixes) {
+    if (readEnvironment(`${prefix}FAL_KEY`) !== undefined) {
+      throw invalid(
+        `the environment has ${prefix}FAL_KEY, which bundlers put into the page: rename it to FAL_KEY and make a new key`,
+      );
+    }
+  }
+  const { apiKey, secret } = options;
+  const given = apiKey ?? keyFromEnvironment();
+  if (given !== undefined && typeof given !== "function") {
+    const why = whyNotKey(given);
+    if (why !== undefined)
+      throw invalid(`${apiKey === undefined ? "FAL_KEY" : "apiKey"} ${why}. Write FAL_KEY=<key id>:<key secret>`);
+  }
+  const secrets = secret === undefined ? [] : Array.isArray(secret) ? secret : [secret];
+  if (
+    secret !== undefined &&
+    (secrets.length === 0 || secrets.some((one) => typeof one !== "string" || one.length < 16))
+  ) {
+    throw invalid("secret is a random text of at least 16 characters, or a list [new, ...previous]");
+  }
+  const owned = options.authorize !== "public" && options.ownership !== "app";
+  if (typeof apiKey === "function" && secret === undefined && owned) {
+    throw invalid(
+      "secret must be stated when apiKey is a function: secret: process.env.KEYWAY_SECRET (at least 16 characters)",
+    );
+  }
+}
+
+function checkUrls({ publicUrl, origins, upstream }: KeywayOptions): void {
+  if (publicUrl !== undefined) {
+    const url = parseUrl(publicUrl);
+    if (url === undefined || url.username !== "" || url.search !== "" || url.hash !== "") {
+      throw invalid('publicUrl is the proxy\'s whole URL: publicUrl: "https://app.example/api/fal/proxy"');
+    }
+  }
+  if (
+    origins !== undefined &&
+    !(Array.isArray(origins) && origins.every((origin) => parseUrl(origin)?.origin === origin))
+  ) {
+    throw invalid('origins lists origins without a path: origins: ["https://app.example"]');
+  }
+  if (upstream !== undefined) {
+    const url = parseUrl(upstream.url);
+    const local = url !== undefined && /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])$/.test(url.hostname);
+    if (
+      url === undefined ||
+      (url.protocol !== "https:" && !local) ||
+      url.search !== "" ||
+      whyNotKey(upstream.key) !== undefined
+    ) {
+      throw invalid(
+        'upstream is another server with a key of its own: upstream: { url: "http://127.0.0.1:4100", key: "emulator" }; https beyond this machine',
+      );
+    }
+  }
+}
+
+function parseUrl(text: unknown): URL | undefined {
+  if (typeof text !== "string" || !URL.canParse(text)) return undefined;
+  const url = new URL(text);
+  return url.protocol === "https:" || url.protocol === "http:" ? url : undefined;
+}
+
+function checkNumbers(values: Record<string, unknown>): void {
+  for (const name of ["maxBodyBytes", "reauthorize"]) checkPositive(name, values[name]);
+  const hops = values["trustProxy"];
+  if (hops !== undefined && !(typeof hops === "number" && Number.isInteger(hops) && hops >= 0 && hops <= 32)) {
+    throw invalid("trustProxy is the number of reverse proxies in front: trustProxy: 1");
+  }
+  const times = values["timeouts"];
+  if (times === undefined) return;
+  if (typeof times !== "object" || times === null)
+    throw invalid("timeouts are milliseconds by name: timeouts: { connect: 10_000 }");
+  for (const [name, value] of Object.entries(times)) {
+    if (!timeoutNames.includes(name)) throw invalid(`there is no timeout ${name}${suggest(name, timeoutNames)}`);
+    checkPositive(`timeouts.${name}`, value);
+  }
+}
+
+const timeoutNames = [
+  "connect",
+  "runHead",
+  "head",
+  "streamIdle",
+  "idle",
+  "callerBody",
+  "handshake",
+  "socketIdle",
+  "socketStall",
+  "authorize",
+  "store",
+  "jobLease",
+  "finish",
+  "drain",
+];
+
+function checkPositive(name: string, value: unknown): void {
+  if (value === undefined) return;
+  if (typeof value !== "number" || !Number.isFinite(value) || value <= 0 || value > 2 ** 31 - 1) {
+    throw invalid(`${name} is a positive number, at most ${2 ** 31 - 1}`);
+  }
+}
+
+function checkChoices(values: Record<string, unknown>): void {
+  const { ownership, realtime, uploads, observe, namespace }: Record<string, unknown> = values;
+  if (ownership !== undefined && ownership !== "caller" && ownership !== "app")
+    throw invalid('ownership is "caller" or "app"');
+  if (realtime !== undefined && realtime !== "proxied" && realtime !== "token")
+    throw invalid('realtime is "proxied" or "token"');
+  if (uploads !== undefined && uploads !== false) {
+    const { perMinute }: { perMinute?: unknown } = typeof uploads === "object" && uploads !== null ? uploads : {};
+    if (typeof perMinute !== "number" || !Number.isInteger(perMinute) || perMinute < 1)
+      throw invalid("uploads is false or { perMinute: 60 }");
+  }
+  if (observe !== undefined && typeof observe !== "function")
+    throw invalid("observe is a function: observe: (event) => console.log(event)");
+  if (namespace !== undefined && (typeof namespace !== "string" || namespace === ""))
+    throw invalid('namespace is a short name: namespace: "shop"');
+}
+
+function checkHeaders(headers: unknown): void {
+  if (headers === undefined) return;
+  if (!Array.isArray(headers)) throw invalid('forwardHeaders lists lower-case names: forwardHeaders: ["x-my-header"]');
+  for (const name of headers) {
+    const why = typeof name === "string" ? whyNeverForwarded(name) : "is not a string";
+    if (why !== undefined) throw invalid(`forwardHeaders cannot hold ${JSON.stringify(name)}: it ${why}`);
+  }
+}
+
+function checkLimits({ limits, endpoints }: KeywayOptions): void {
+  if (limits === undefined) return;
+  for (const [scope, set] of Object.entries(limits)) {
+    if (scope !== "caller" && scope !== "global") throw invalid(`limits has caller and global, no ${scope}`);
+    for (const name of Object.keys(set ?? {}))
+      if (name !== "budget" && name !== "requests")
+        throw invalid(`limits.${scope} has budget and requests, no ${name}`);
+    const { budget, requests } = set ?? {};
+    if (budget !== undefined && !(isAmount(budget.usd) && (budget.per === "day" || budget.per === "month"))) {
+      throw invalid(`limits.${scope}.budget is money in US dollars: budget: { usd: 5, per: "day" }`);
+    }
+    if (
+      requests !== undefined &&
+      !(
+        Number.isInteger(requests.max) &&
+        requests.max >= 0 &&
+        ["second", "minute", "hour", "day"].includes(requests.per)
+      )
+    ) {
+      throw invalid(`limits.${scope}.requests is a rate: requests: { max: 100, per: "minute" }`);
+    }
+    if (budget !== undefined) checkPriced(endpoints);
+  }
+}
+
+/** A budget that some endpoints do not count against would not hold. */
+function checkPriced(endpoints: unknown): void {
+  const rules =
+    typeof endpoints === "object" && endpoints !== null && !Array.isArray(endpoints)
+      ? Object.entries(endpoints)
+      : undefined;
+  const unpriced = rules?.find(([, rule]) => typeof rule !== "object" || rule === null || !("price" in rule));
+  if (rules !== undefined && unpriced === undefined) return;
+  const name = unpriced?.[0] ?? "fal-ai/flux/**";
+  throw invalid(
+    `a budget needs a price for every endpoint: endpoints: { "${name}": { price: { perCall: 0.04 } } }, or { perCall: 0 } where it is free`,
+  );
+}
+
+function isAmount(value: unknown): boolean {
+  return typeof value === "number" && Number.isFinite(value) && value >= 0 && value <= 1e6;
+}
+
+function suggest(name: string, known: readonly string[]): string {
+  const ranked = known.map((candidate) => ({
+    candidate,
+    distance: distanceOf(name.toLowerCase(), candidate.toLowerCase()),
+  }));
+  const best = ranked.sort((a, b) => a.distance - b.distance)[0];
+  return best !== undefined && best.distance <= 4
+    ? `: did you mean ${best.candidate}?`
+    : `: there are ${known.join(", ")}`;
+}
+
+/** Levenshtein distance. */
+function distanceOf(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, index) => index);
+  for (let i = 1; i <= a.length; i += 1) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j += 1) {
+      const change = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
+      next.push(Math.min(change, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1));
+    }
+    row = next;
+  }
+  return row[b.length] ?? 0;
+}
+
+function invalid(message: string): ProxyError {
+  return new ProxyError("invalid_option", { message: `Keyway: ${message.replace(/[.]$/, "")}.` });
+}

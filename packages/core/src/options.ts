@@ -1,0 +1,256 @@
+import { type ApiKeyOption, keyFromEnvironment, readEnvironment, whyNotKey } from "./api-key.ts";
+import { ProxyError } from "./errors.ts";
+import { type Hashes, createHashes } from "./hash.ts";
+import { createMemoryStore } from "./memory-store.ts";
+import { type Log, type Observe, createLog } from "./observe.ts";
+import { checkNames, checkOptions } from "./option-checks.ts";
+import type { Authorize } from "./rules/caller.ts";
+import { type Endpoint, type EndpointsOption, resolveEndpoints } from "./rules/endpoint.ts";
+import type { LimitsOption, LimitSet } from "./rules/limits.ts";
+import { type Sealer, createSealer, deriveSecret } from "./seal.ts";
+import type { Store } from "./store.ts";
+
+/** Times in milliseconds; each may be changed by itself. */
+export interface Timeouts {
+  /** Connecting upstream, TLS included. Default 10 s. */
+  readonly connect: number;
+  /** Upstream's answer head on run and stream, which may work for long. Default 60 min. */
+  readonly runHead: number;
+  /** Upstream's answer head on every other call. Default 30 s. */
+  readonly head: number;
+  /** Silence in the body of run, stream and status-stream. Default 30 min. */
+  readonly streamIdle: number;
+  /** Silence in every other body. Default 60 s. */
+  readonly idle: number;
+  /** Silence of the caller while he sends a body. Default 30 s. */
+  readonly callerBody: number;
+  /** Upstream's answer to a WebSocket handshake. Default 10 s. */
+  readonly handshake: number;
+  /** A socket on which nobody sends. Default 30 min. */
+  readonly socketIdle: number;
+  /** A socket whose reader takes nothing. Default 60 s. */
+  readonly socketStall: number;
+  /** `authorize`. Default 10 s. */
+  readonly authorize: number;
+  /** One answer of the store. Default 250 ms. */
+  readonly store: number;
+  /** How long a job's reservation waits for the job's end. Default 24 h. */
+  readonly jobLease: number;
+  /** Going on with a submit or cancel whose caller left. Default 30 s. */
+  readonly finish: number;
+  /** Waiting for open calls in `close()`. Default 30 s. */
+  readonly drain: number;
+}
+
+/** Options of {@link createKeyway}. `authorize` and `endpoints` must be stated; everything else has a default. */
+export interface KeywayOptions {
+  /** Who calls: a function of the request, or `"public"` for everybody. */
+  readonly authorize: "public" | Authorize;
+  /** What may be called. */
+  readonly endpoints: EndpointsOption;
+  /**
+   * The proxy's URL as browsers see it, mount included: `https://app.example/api/fal/proxy`. Cookies, WebSockets and rewritten URLs
+   * need it in production; in development, loopback and private addresses are taken from the Host header.
+   */
+  readonly publicUrl?: string | undefined;
+  /** fal's API key. Default: `FAL_KEY`, else `FAL_KEY_ID:FAL_KEY_SECRET`, read per call. */
+  readonly apiKey?: ApiKeyOption | undefined;
+  /** Seals job ids; to change it write `[new, ...previous]`. Default: derived from a constant api key. At least 16 characters. */
+  readonly secret?: string | readonly string[] | undefined;
+  /** Other origins whose pages may call, such as `https://app.example`. Default none. */
+  readonly origins?: readonly string[] | undefined;
+  /** Rates and money per caller and for all. Default: none beside the uploads. */
+  readonly limits?: LimitsOption | undefined;
+  /** What callers may do about real-time where an endpoint's rule says nothing. Default `"proxied"`. */
+  readonly realtime?: "proxied" | "token" | undefined;
+  /** File uploads per caller; `false` refuses them. Default 60 a minute. */
+  readonly uploads?: false | { readonly perMinute: number } | undefined;
+  /** Where counters and money are kept. Default: the memory of this process. */
+  readonly store?: Store | undefined;
+  /** Further request headers that may cross to fal.ai, lower-case. */
+  readonly forwardHeaders?: readonly string[] | undefined;
+  /** How many reverse proxies stand in front: that many entries of X-Forwarded-For are believed. Default 0. */
+  readonly trustProxy?: number | undefined;
+  /** Told of every decision and every finished call. */
+  readonly observe?: Observe | undefined;
+  /** `"caller"`: a job belongs to who submitted it. `"app"`: every caller may see every job. Default `"caller"`. */
+  readonly ownership?: "caller" | "app" | undefined;
+  /** How often `authorize` is asked again for open streams and sockets, in milliseconds. Default 60 s. */
+  readonly reauthorize?: number | undefined;
+  /** Keeps apps apart that share a store. Default `"keyway"`. */
+  readonly namespace?: string | undefined;
+  readonly timeouts?: Partial<Timeouts> | undefined;
+  /** Largest request body, in bytes. Default 32 MiB. */
+  readonly maxBodyBytes?: number | undefined;
+  /** Another upstream in place of fal's hosts, with its own key; it gets `<url>/<fal host>/<path>`. The local emulator is one. */
+  readonly upstream?: { readonly url: string; readonly key: string } | undefined;
+}
+
+/** Options, resolved once. Nothing behind this applies a default. */
+export interface Settings {
+  readonly authorize: "public" | Authorize;
+  readonly endpoints: readonly Endpoint[];
+  readonly publicUrl: { readonly href: string; readonly origin: string; readonly path: string } | undefined;
+  readonly production: boolean;
+  readonly apiKey: ApiKeyOption | undefined;
+  readonly sealer: Sealer;
+  readonly hashes: Hashes;
+  readonly origins: readonly string[];
+  readonly limits: { readonly caller: LimitSet; readonly global: LimitSet };
+  readonly realtime: "proxied" | "token";
+  readonly uploads: false | { readonly perMinute: number };
+  readonly store: Store;
+  /** Asks the store within its time; a failure is `store_unavailable`. */
+  askStore<T>(question: (store: Store) => Promise<T>): Promise<T>;
+  readonly forwardHeaders: readonly string[];
+  readonly trustProxy: number;
+  readonly observe: Observe | undefined;
+  readonly log: Log;
+  readonly ownership: "caller" | "app";
+  readonly reauthorize: number;
+  readonly timeouts: Timeouts;
+  readonly maxBodyBytes: number;
+  /** Origin and path prefix that stand for fal's hosts; undefined for the hosts themselves. */
+  readonly upstream: { readonly origin: string; readonly prefix: string } | undefined;
+  /** True when some endpoint has a price, so results may have to be settled. */
+  readonly countsMoney: boolean;
+  now(): number;
+}
+
+const minute = 60_000;
+const timeouts: Timeouts = {
+  connect: 10_000,
+  runHead: 60 * minute,
+  head: 30_000,
+  streamIdle: 30 * minute,
+  idle: minute,
+  callerBody: 30_000,
+  handshake: 10_000,
+  socketIdle: 30 * minute,
+  socketStall: minute,
+  authorize: 10_000,
+  store: 250,
+  jobLease: 24 * 60 * minute,
+  finish: 30_000,
+  drain: 30_000,
+};
+
+/** Turns options into settings; throws one `invalid_option` with the corrected line for the first mistake. */
+export function resolveOptions(options: KeywayOptions): Settings {
+  checkNames(options);
+  const production = readEnvironment("NODE_ENV") === "production" || !("process" in globalThis);
+  checkOptions(options, production);
+  const upstream = options.upstream ?? upstreamFromEnvironment(production);
+  const apiKey = upstream?.key ?? options.apiKey;
+  const log = createLog(() => secretsToHide(apiKey, options.secret));
+  const endpoints = resolveEndpoints(options.endpoints);
+  const store = options.store ?? createMemoryStore();
+  const settings: Settings = {
+    authorize: options.authorize,
+    endpoints,
+    publicUrl: resolvePublicUrl(options.publicUrl),
+    production,
+    apiKey,
+    sealer: createSealer(resolveSecrets(options.secret, apiKey)),
+    hashes: createHashes(options.namespace ?? "keyway"),
+    origins: options.origins ?? [],
+    limits: { caller: options.limits?.caller ?? {}, global: options.limits?.global ?? {} },
+    realtime: options.realtime ?? "proxied",
+    uploads: options.uploads ?? { perMinute: 60 },
+    store,
+    askStore: (question) => askInTime(question(store), options.timeouts?.store ?? timeouts.store),
+    forwardHeaders: options.forwardHeaders ?? [],
+    trustProxy: options.trustProxy ?? 0,
+    observe: options.observe,
+    log,
+    ownership: options.ownership ?? "caller",
+    reauthorize: options.reauthorize ?? minute,
+    timeouts: { ...timeouts, ...options.timeouts },
+    maxBodyBytes: options.maxBodyBytes ?? 32 * 1024 * 1024,
+    upstream: upstream === undefined ? undefined : splitUpstream(upstream.url),
+    countsMoney: endpoints.some(({ price }) => price !== undefined),
+    now: Date.now,
+  };
+  warnAtCreation(settings, production);
+  return Object.freeze(settings);
+}
+
+function warnAtCreation(settings: Settings, production: boolean): void {
+  if (settings.apiKey === undefined && keyFromEnvironment() === undefined) {
+    settings.log.warn("FAL_KEY is not set: every call will be answered 500 key_missing until it is");
+  }
+  if (production && readEnvironment("KEYWAY_UPSTREAM") !== undefined && settings.upstream === undefined) {
+    settings.log.warn(
+      "KEYWAY_UPSTREAM is ignored in production: calls go to fal.ai. State the option upstream if they should not",
+    );
+  }
+}
+
+/** `KEYWAY_UPSTREAM` leads development to a local emulator; the real key never goes there. */
+function upstreamFromEnvironment(production: boolean): { url: string; key: string } | undefined {
+  const url = readEnvironment("KEYWAY_UPSTREAM");
+  if (url === undefined || url === "" || production) return undefined;
+  if (!/^http:\/\/(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d{1,5})?\/?$/.test(url)) {
+    throw new ProxyError("invalid_option", {
+      message:
+        "Keyway: KEYWAY_UPSTREAM takes a loopback address such as http://127.0.0.1:4100; for another upstream write upstream: { url, key }.",
+    });
+  }
+  return { url, key: "emulator" };
+}
+
+function splitUpstream(url: string): { origin: string; prefix: string } {
+  const { origin, pathname } = new URL(url);
+  return { origin, prefix: pathname.replace(/\/+$/, "") };
+}
+
+function resolvePublicUrl(url: string | undefined): Settings["publicUrl"] {
+  if (url === undefined) return undefined;
+  const { origin, pathname } = new URL(url);
+  const path = pathname.replace(/\/+$/, "");
+  return { href: origin + path, origin, path };
+}
+
+function resolveSecrets(
+  secret: KeywayOptions["secret"],
+  apiKey: ApiKeyOption | undefined,
+): () => readonly string[] | Promise<readonly string[]> {
+  if (secret !== undefined) {
+    const stated = typeof secret === "string" ? [secret] : [...secret];
+    return () => stated;
+  }
+  const derived = new Map<string, Promise<readonly string[]>>();
+  return () => {
+    const key = typeof apiKey === "string" ? apiKey : keyFromEnvironment();
+    if (key === undefined || whyNotKey(key) !== undefined)
+      throw new ProxyError("key_missing", { log: "fal's api key is missing: set FAL_KEY" });
+    let secrets = derived.get(key);
+    if (secrets === undefined) {
+      secrets = deriveSecret(key).then((one) => [one]);
+      derived.clear();
+      derived.set(key, secrets);
+    }
+    return secrets;
+  };
+}
+
+function secretsToHide(apiKey: ApiKeyOption | undefined, secret: KeywayOptions["secret"]): string[] {
+  const key = typeof apiKey === "string" ? apiKey : undefined;
+  return [key, keyFromEnvironment(), ...(typeof secret === "string" ? [secret] : (secret ?? []))].filter(
+    (text) => text !== undefined,
+  );
+}
+
+async function askInTime<T>(answer: Promise<T>, within: number): Promise<T> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(new Error(`the store did not answer within ${within} ms`)), within);
+  });
+  try {
+    return await Promise.race([answer, late]);
+  } catch (cause) {
+    throw new ProxyError("store_unavailable", { cause, log: "the store failed" });
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,97 @@
+import type { Call } from "../call.ts";
+import { ProxyError } from "../errors.ts";
+import { cookieOf } from "../head.ts";
+import type { Settings } from "../options.ts";
+import type { Door } from "../seam.ts";
+import { addressOf } from "./address.ts";
+
+/** Who calls, as the app knows him. `id` is any stable, unique string: a user id. */
+export interface Caller {
+  readonly id: string;
+}
+
+/** What `authorize` is asked with. */
+export interface AuthorizeContext {
+  readonly call: Pick<Call, "kind" | "method" | "host" | "endpoint" | "app">;
+  /** The caller's request headers, `authorization` and `cookie` among them. */
+  readonly headers: Headers;
+  /** One cookie's value, percent-decoded. */
+  cookie(name: string): string | undefined;
+  /** The caller's address, behind `trustProxy` hops. */
+  readonly address: string | undefined;
+  /** The framework's request; undefined on WebSocket upgrades and in plain web handlers. */
+  readonly native: unknown;
+}
+
+/** A caller, or nobody (401), or a refusal with a message that the caller may read (403). */
+export type Authorization = Caller | null | undefined | false | { readonly deny: true; readonly message?: string };
+
+/** Decides who calls. Asked once per call, and every 60 s for open streams and sockets. */
+export type Authorize = (context: AuthorizeContext) => Authorization | Promise<Authorization>;
+
+/** A caller who passed. */
+export interface KnownCaller {
+  readonly id: string;
+  /** Hex SHA-256 prefix of namespace and id: what stores, events and logs see. */
+  readonly hash: string;
+  /** With `authorize: "public"`: nobody in particular, counted by address. */
+  readonly isPublic: boolean;
+}
+
+/** Asks the app who calls. Whatever is not clearly yes is no. */
+export async function identifyCaller(door: Door, call: Call, settings: Settings): Promise<KnownCaller> {
+  const address = addressOf(door.head, settings.trustProxy);
+  if (settings.authorize === "public") return toKnown(`address ${address ?? "unknown"}`, true, settings);
+  const answer = await askInTime(settings.authorize, createContext(door, call, address), settings.timeouts.authorize);
+  if (answer === null || answer === undefined || answer === false) throw new ProxyError("unauthorized");
+  if (typeof answer === "object" && "deny" in answer) {
+    throw new ProxyError("denied", typeof answer.message === "string" ? { message: answer.message.slice(0, 500) } : {});
+  }
+  if (typeof answer !== "object" || typeof answer.id !== "string" || answer.id === "") {
+    throw new ProxyError("unauthorized", {
+      log: 'authorize must return { id: "…" }, null, or { deny: true, message }; something else was taken as no',
+    });
+  }
+  return toKnown(answer.id, false, settings);
+}
+
+function createContext(door: Door, call: Call, address: string | undefined): AuthorizeContext {
+  const { head } = door;
+  let headers: Headers | undefined;
+  return {
+    call: { kind: call.kind, method: call.method, host: call.host, endpoint: call.endpoint, app: call.app },
+    get headers() {
+      headers ??= new Headers(
+        head.headers.filter(([name]) => !name.startsWith(":")).map(([name, value]) => [name, value]),
+      );
+      return headers;
+    },
+    cookie: (name) => cookieOf(head.headers, name),
+    address,
+    native: door.native,
+  };
+}
+
+async function askInTime(authorize: Authorize, context: AuthorizeContext, within: number): Promise<Authorization> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  try {
+    const answer = authorize(context);
+    if (!isPromise(answer)) return answer;
+    const late = new Promise<never>((_resolve, reject) => {
+      timer = setTimeout(() => reject(new Error(`authorize did not answer within ${within} ms`)), within);
+    });
+    return await Promise.race([answer, late]);
+  } catch (cause) {
+    throw new ProxyError("authorize_failed", { cause, log: "authorize failed, so the call was refused" });
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function isPromise<T>(value: T | Promise<T>): value is Promise<T> {
+  return typeof value === "object" && value !== null && "then" in value;
+}
+
+async function toKnown(id: string, isPublic: boolean, settings: Settings): Promise<KnownCaller> {
+  return { id, hash: await settings.hashes.of(id), isPublic };
+}

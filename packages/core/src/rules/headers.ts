@@ -1,0 +1,140 @@
+import { type Header, type HeaderList, valueOf } from "../head.ts";
+
+/** Request headers that cross to fal.ai, by exact name (fal docs, platform headers). */
+export const requestHeaderNames: readonly string[] = [
+  "accept",
+  "content-type",
+  "content-length",
+  "user-agent",
+  "last-event-id",
+  "x-fal-queue-priority",
+  "x-fal-runner-hint",
+  "x-fal-request-timeout",
+  "x-fal-no-retry",
+  "x-fal-retry-config",
+  "x-fal-store-io",
+  "x-fal-object-lifecycle",
+  "x-fal-object-lifecycle-preference",
+  "x-fal-tags",
+  "x-app-fal-disable-fallback",
+];
+
+/** Answer headers that cross to the caller, by exact name. */
+export const answerHeaderNames: readonly string[] = [
+  "content-type",
+  "content-length",
+  "content-encoding",
+  "content-language",
+  "content-disposition",
+  "content-range",
+  "x-fal-request-id",
+  "x-fal-billable-units",
+  "x-fal-error-type",
+  "x-fal-request-timeout-type",
+  "x-fal-needs-retry",
+  "x-fal-served-from",
+  "x-fal-runner-hints",
+  "retry-after",
+];
+
+const neverCross = new Set([
+  "authorization",
+  "connection",
+  "content-encoding",
+  "cookie",
+  "expect",
+  "forwarded",
+  "host",
+  "keep-alive",
+  "origin",
+  "proxy-authenticate",
+  "proxy-authorization",
+  "proxy-connection",
+  "referer",
+  "te",
+  "trailer",
+  "transfer-encoding",
+  "upgrade",
+  "via",
+  "x-fal-target-url",
+  "x-fal-user-id",
+]);
+const headerName = /^[!#$%&'*+.^_`|~0-9a-z-]+$/;
+
+/** Why `forwardHeaders` may not hold a name, or undefined when it may. */
+export function whyNeverForwarded(name: string): string | undefined {
+  if (!headerName.test(name)) return "is not a lower-case header name";
+  if (neverCross.has(name) || /^(?:x-forwarded-|sec-|proxy-|access-control-)/.test(name))
+    return "never crosses to fal.ai";
+  return undefined;
+}
+
+const crossing: ReadonlySet<string> = new Set(requestHeaderNames);
+const answering: ReadonlySet<string> = new Set(answerHeaderNames);
+const bodyHeaders: ReadonlySet<string> = new Set(["content-type", "content-length"]);
+
+/** The headers to send upstream, without the key: repeats are joined as RFC 9110, section 5.3 has it. */
+export function requestHeaders(
+  headers: HeaderList,
+  forward: readonly string[],
+  hasBody: boolean,
+  dropped: (name: string) => void,
+): Header[] {
+  const out = new Map<string, string>();
+  for (const [name, value] of headers) {
+    if (crossing.has(name) || forward.includes(name)) {
+      if (!hasBody && bodyHeaders.has(name) && name === "content-length") continue;
+      const before = out.get(name);
+      out.set(name, before === undefined ? value : `${before}, ${value}`);
+    } else if (name.startsWith("x-fal-") && name !== "x-fal-target-url") dropped(name);
+  }
+  return [...out];
+}
+
+/** What a body rewrite does to the answer's headers. */
+export interface AnswerRewrite {
+  /** The body changes on its way, so its length does. */
+  readonly bodyChanges: boolean;
+  /** A job id to replace in x-fal-request-id. */
+  readonly requestId: { readonly from: string; readonly to: string } | undefined;
+}
+
+/** Upstream's answer headers that may cross. A hop-by-hop name never does, even where `Connection` names one that is listed. */
+export function answerHeaders(headers: HeaderList, rewrite: AnswerRewrite): Header[] {
+  const out: Header[] = [];
+  const connection = valueOf(headers, "connection")?.toLowerCase() ?? "";
+  for (const [name, value] of headers) {
+    if (!answering.has(name)) continue;
+    if (name === "content-length" && rewrite.bodyChanges) continue;
+    if (connection !== "" && connection.split(",").some((token) => token.trim() === name)) continue;
+    out.push([name, name === "x-fal-request-id" && value === rewrite.requestId?.from ? rewrite.requestId.to : value]);
+  }
+  return out;
+}
+
+/** Headers that we set on every answer, ours or upstream's: one URL serves every call, so nothing may be cached or rendered. */
+export function ownHeaders(kind: "plain" | "stream", crossOrigin: boolean): readonly Header[] {
+  return (kind === "stream" ? streamHeaders : plainHeaders)[crossOrigin ? 1 : 0];
+}
+
+function buildOwnHeaders(caching: string, resourcePolicy: string, more: readonly Header[]): readonly Header[] {
+  return [
+    ["cache-control", caching],
+    ["vary", "origin, x-fal-target-url, authorization, cookie"],
+    ["x-content-type-options", "nosniff"],
+    ["content-security-policy", "sandbox; default-src 'none'"],
+    ["cross-origin-resource-policy", resourcePolicy],
+    ...more,
+  ];
+}
+
+type Pair = readonly [sameOrigin: readonly Header[], crossOrigin: readonly Header[]];
+const plainHeaders: Pair = [
+  buildOwnHeaders("no-store, private", "same-origin", []),
+  buildOwnHeaders("no-store, private", "cross-origin", []),
+];
+const streaming: readonly Header[] = [["x-accel-buffering", "no"]];
+const streamHeaders: Pair = [
+  buildOwnHeaders("no-store, private, no-transform", "same-origin", streaming),
+  buildOwnHeaders("no-store, private, no-transform", "cross-origin", streaming),
+];

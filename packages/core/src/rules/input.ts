@@ -1,0 +1,82 @@
+import type { Call } from "../call.ts";
+import { ProxyError } from "../errors.ts";
+import { parseJson, writeJson } from "../json.ts";
+
+/** The part of Standard Schema v1 that Keyway uses; zod, valibot and arktype schemas have it. */
+export interface StandardSchema {
+  readonly "~standard": {
+    readonly version: 1;
+    readonly vendor: string;
+    validate(value: unknown): StandardResult | Promise<StandardResult>;
+  };
+}
+
+type StandardResult =
+  | { readonly value: unknown; readonly issues?: undefined }
+  | {
+      readonly issues: ReadonlyArray<{
+        readonly message: string;
+        readonly path?: ReadonlyArray<PropertyKey | { readonly key: PropertyKey }> | undefined;
+      }>;
+    };
+
+/** What an input function is told beside the input. */
+export interface InputContext {
+  readonly endpoint: string;
+  readonly caller: { readonly id: string };
+}
+
+/**
+ * Looks at an input before it may cost anything. A schema's output goes upstream. A function returns the input to send, `true` for
+ * as it is, or `false` to refuse; an error that it throws refuses with the error's message.
+ */
+export type InputRule = StandardSchema | ((input: unknown, context: InputContext) => unknown);
+
+/** The body to send upstream: always what the rule saw, written anew, so that no second reading of the bytes is possible. */
+export async function applyInput(
+  rule: InputRule,
+  body: Uint8Array,
+  call: Call,
+  caller: { id: string },
+): Promise<Uint8Array> {
+  const parsed = parseJson(body);
+  const context = { endpoint: call.endpoint, caller: { id: caller.id } };
+  const value =
+    typeof rule === "function" ? await askFunction(rule, parsed.value, context) : await askSchema(rule, parsed.value);
+  return writeJson(value, parsed.spellings);
+}
+
+async function askFunction(
+  rule: Exclude<InputRule, StandardSchema>,
+  input: unknown,
+  context: InputContext,
+): Promise<unknown> {
+  let answer: unknown;
+  try {
+    answer = await rule(input, context);
+  } catch (cause) {
+    const message = cause instanceof Error && cause.message !== "" ? cause.message.slice(0, 500) : undefined;
+    throw new ProxyError("input_refused", message === undefined ? { cause } : { message, cause });
+  }
+  if (answer === true) return input;
+  if (answer === false) throw new ProxyError("input_refused");
+  if (typeof answer === "object" && answer !== null) return answer;
+  throw new ProxyError("input_rule_failed", {
+    log: `the input rule of ${context.endpoint} returned ${answer === null ? "null" : typeof answer}: return the input, true, or false`,
+  });
+}
+
+async function askSchema(rule: StandardSchema, input: unknown): Promise<unknown> {
+  let result: StandardResult;
+  try {
+    result = await rule["~standard"].validate(input);
+  } catch (cause) {
+    throw new ProxyError("input_rule_failed", { cause, log: "an input schema threw" });
+  }
+  if (result.issues === undefined) return result.value;
+  const issues = result.issues.slice(0, 5).map(({ message, path }) => {
+    const place = (path ?? []).map((part) => String(typeof part === "object" ? part.key : part)).join(".");
+    return place === "" ? message : `${place}: ${message}`;
+  });
+  throw new ProxyError("input_refused", { message: `The input is not allowed: ${issues.join("; ").slice(0, 500)}.` });
+}

@@ -1,0 +1,83 @@
+import type { Call } from "../call.ts";
+import { ProxyError } from "../errors.ts";
+import { parseJson, writeJson } from "../json.ts";
+import { type Endpoint, matchSegments } from "./endpoint.ts";
+
+const maxExpiration = 300;
+
+/**
+ * Checks a request for a short-lived fal token, which is a right to spend at `allowed_apps` without any of the proxy's rules, and
+ * writes it anew. fal-js and fal_client name only the alias (`flux` for `fal-ai/flux/dev`), so an alias must be safe for every
+ * endpoint that it could mean.
+ */
+export function checkToken(
+  call: Call,
+  body: Uint8Array,
+  endpoints: readonly Endpoint[],
+  standard: "proxied" | "token",
+): Uint8Array {
+  const { value } = parseJson(body);
+  const fields: Record<string, unknown> = typeof value === "object" && value !== null ? { ...value } : {};
+  const apps = fields["allowed_apps"];
+  if (!Array.isArray(apps) || apps.length === 0 || apps.length > 10)
+    throw refuse("allowed_apps must list one to ten apps");
+  const lifetime = call.target.segments.includes("realtime") ? "duration" : "token_expiration";
+  const seconds = fields[lifetime] ?? 120;
+  if (typeof seconds !== "number" || !Number.isInteger(seconds) || seconds < 1 || seconds > maxExpiration) {
+    throw refuse(`${lifetime} must be between 1 and ${maxExpiration} seconds`);
+  }
+  for (const app of apps) {
+    if (typeof app !== "string" || !appSyntax.test(app)) throw refuse("allowed_apps must list app names");
+    if (!isOpen(app.split("/"), endpoints, standard)) throw refuseApp(app);
+  }
+  return writeJson({ allowed_apps: apps, [lifetime]: seconds }, new Map());
+}
+
+const appSyntax = /^[A-Za-z0-9_~-][A-Za-z0-9._~-]*(?:\/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*$/;
+
+function isOpen(app: readonly string[], endpoints: readonly Endpoint[], standard: "proxied" | "token"): boolean {
+  if (app.length > 1) {
+    const found = endpoints.find(
+      ({ segments }) => matchSegments(segments, app) || matchSegments(segments, withoutPath(app)),
+    );
+    return found !== undefined && givesTokens(found, standard);
+  }
+  const [alias = ""] = app;
+  const covering = endpoints.filter(({ segments }) => coversAlias(segments, alias));
+  const named = covering.filter(({ segments }) => aliasOf(segments) === alias);
+  const deciding = named.length > 0 ? named : covering;
+  return deciding.length > 0 && deciding.every((endpoint) => givesTokens(endpoint, standard));
+}
+
+/** A token only where stated, or for an app named exactly in the list with nothing that a rule would have to see. */
+function givesTokens(endpoint: Endpoint, standard: "proxied" | "token"): boolean {
+  if (endpoint.realtime !== undefined) return endpoint.realtime === "token";
+  if (endpoint.input !== undefined || endpoint.price !== undefined) return false;
+  return standard === "token" || !endpoint.segments.some((segment) => segment.startsWith("*"));
+}
+
+/** The client asks for `owner/alias/realtime`; the list may name the endpoint alone. */
+function withoutPath(app: readonly string[]): readonly string[] {
+  const last = app.at(-1);
+  return app.length > 2 && (last === "realtime" || last === "stream") ? app.slice(0, -1) : app;
+}
+
+function aliasOf(segments: readonly string[]): string | undefined {
+  return segments[segments[0] === "workflows" || segments[0] === "comfy" ? 2 : 1];
+}
+
+function coversAlias(segments: readonly string[], alias: string): boolean {
+  const own = aliasOf(segments);
+  return own === alias || own === "*" || own === "**" || segments[0] === "**";
+}
+
+function refuseApp(app: string): ProxyError {
+  return new ProxyError("token_refused", {
+    message: `Tokens for "${app}" are not given out by this app.`,
+    log: `a token for "${app}" was refused, so the client's direct connection will not open. To allow it write endpoints: { "<owner>/${app.split("/").at(-1)}": { realtime: "token" } }, or connect through the proxy`,
+  });
+}
+
+function refuse(why: string): ProxyError {
+  return new ProxyError("token_refused", { message: `The token request was refused: ${why}.`, status: 400 });
+}

@@ -1,0 +1,59 @@
+import type { Call } from "./call.ts";
+import { ProxyError } from "./errors.ts";
+import { createRewriter } from "./rewrite.ts";
+
+/** A job's two names: fal's own id, and what the caller knows it by (the same, where jobs are not sealed). */
+export interface SealedJob {
+  readonly from: string;
+  readonly to: string;
+}
+
+const requestIdSyntax = /^[A-Za-z0-9._~-]{1,200}$/;
+
+/** The job id in a submit answer (fal docs, queue). Without one the job exists but nobody could ever ask for it. */
+export function readSubmission(body: Uint8Array): string {
+  const { request_id: id } = parseFields(body);
+  if (typeof id !== "string" || !requestIdSyntax.test(id)) {
+    throw new ProxyError("upstream_unanswered", { log: "fal.ai answered a submit without a request_id" });
+  }
+  return id;
+}
+
+/** The submit answer as the caller gets it: the id sealed wherever it stands; in path form, the three URLs lead back to us. */
+export function rewriteSubmission(body: Uint8Array, job: SealedJob, call: Call, base: string | undefined): Uint8Array {
+  const ours = base === undefined ? body : rewriteUrls(body, `${base}/queue.fal.run/${call.app}/requests/${job.from}`);
+  if (job.from === job.to) return ours;
+  return createRewriter(job.from, job.to).push(ours);
+}
+
+function rewriteUrls(body: Uint8Array, own: string): Uint8Array {
+  const fields = parseFields(body);
+  const urls: Readonly<Record<string, string>> = {
+    status_url: `${own}/status`,
+    response_url: own,
+    cancel_url: `${own}/cancel`,
+  };
+  let bytes = body;
+  for (const [name, url] of Object.entries(urls)) {
+    const given = fields[name];
+    if (typeof given !== "string") continue;
+    const pair = new RegExp(`("${name}"\\s*:\\s*)${escapeForRegExp(JSON.stringify(given))}`);
+    bytes = new TextEncoder().encode(
+      new TextDecoder().decode(bytes).replace(pair, (_all, start: string) => start + JSON.stringify(url)),
+    );
+  }
+  return bytes;
+}
+
+function escapeForRegExp(text: string): string {
+  return text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
+}
+
+function parseFields(body: Uint8Array): Record<string, unknown> {
+  try {
+    const value: unknown = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(body));
+    return typeof value === "object" && value !== null ? { ...value } : {};
+  } catch {
+    return {};
+  }
+}

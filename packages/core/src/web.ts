@@ -1,0 +1,258 @@
+import { collectStream, limitStream } from "./body-stream.ts";
+import type { HeaderList } from "./head.ts";
+import type { Settings } from "./options.ts";
+import { plan } from "./plan.ts";
+import type { Answer, AnswerHead, Door, Ending, Exchange } from "./seam.ts";
+
+/** What a web-standard host knows beside the Request. */
+export interface FetchContext {
+  /** Handed to `authorize` as `native`. */
+  readonly native?: unknown;
+  /** The peer's address, where the host tells it. */
+  readonly address?: string | undefined;
+  /** The mount path, when the host knows it exactly. */
+  readonly mount?: string | undefined;
+  /** Keeps a serverless process alive after the answer. */
+  readonly waitUntil?: ((work: Promise<unknown>) => void) | undefined;
+}
+
+/** The web transport: Request in, Response out, over global fetch. */
+export async function answerRequest(request: Request, context: FetchContext, settings: Settings): Promise<Response> {
+  const door = createDoor(request, context, settings);
+  const decided = await plan(door, settings);
+  if (decided.type === "answer") return toResponse(decided);
+  return carryOut(decided, door, request);
+}
+
+function createDoor(request: Request, context: FetchContext, settings: Settings): Door {
+  const url = new URL(request.url);
+  const query = /\?([^#]*)/.exec(request.url)?.[1];
+  return {
+    head: {
+      method: request.method,
+      path: url.pathname,
+      query: query ?? null,
+      mount: context.mount,
+      headers: [...request.headers],
+      address: context.address,
+      secure: url.protocol === "https:",
+      upgrade: false,
+    },
+    native: context.native,
+    codings: "identity",
+    body: (maxBytes) => collectStream(request.body, maxBytes, settings.timeouts.callerBody),
+    isGone: () => request.signal.aborted,
+    waitUntil: (work) => {
+      if (context.waitUntil === undefined) work.catch(() => undefined);
+      else context.waitUntil(work);
+    },
+  };
+}
+
+function toResponse({ status, headers, body }: Answer): Response {
+  return new Response(body.length === 0 ? null : new Uint8Array(body), { status, headers: toHeaders(headers) });
+}
+
+function toHeaders(list: HeaderList): Headers {
+  const headers = new Headers();
+  for (const [name, value] of list) headers.append(name, value);
+  return headers;
+}
+
+/** One exchange under way: what was counted, and the switch that ends it. */
+interface Run {
+  readonly exchange: Exchange;
+  readonly abort: AbortController;
+  bytesIn: number;
+  bytesOut: number;
+  status: number | undefined;
+}
+
+async function carryOut(exchange: Exchange, door: Door, request: Request): Promise<Response> {
+  const run: Run = { exchange, abort: new AbortController(), bytesIn: 0, bytesOut: 0, status: undefined };
+  const leave = (): void => {
+    const patience = exchange.whenCallerLeaves === "finish" ? exchange.finishWithin : 0;
+    if (patience === 0) run.abort.abort(callerLeft);
+    else setTimeout(() => run.abort.abort(callerLeft), patience);
+  };
+  if (request.signal.aborted) leave();
+  else request.signal.addEventListener("abort", leave, { once: true });
+  const answered = answerOver(run, request);
+  if (exchange.whenCallerLeaves === "finish") door.waitUntil(answered);
+  return answered;
+}
+
+/** Why an exchange was stopped from our side. */
+const callerLeft = new Error("the caller left");
+const meterStopped = new Error("the caller may no longer call");
+
+async function answerOver(run: Run, request: Request): Promise<Response> {
+  const { exchange, abort } = run;
+  let upstream: Response;
+  try {
+    upstream = await dispatch(run, request);
+  } catch (error) {
+    return fail(run, error);
+  }
+  const head = exchange.head({ status: upstream.status, headers: decodedHeaders(upstream) });
+  run.status = head.status;
+  if (typeof head.body === "object" && "collect" in head.body) return answerCollected(run, upstream, head.body.collect);
+  if (head.body === "none" || head.body instanceof Uint8Array) {
+    abort.abort();
+    finish(run, "complete");
+    return toResponse({
+      type: "answer",
+      status: head.status,
+      headers: head.headers,
+      body: head.body === "none" ? new Uint8Array(0) : head.body,
+    });
+  }
+  const body = upstream.body === null ? null : passThrough(run, upstream.body, head.body, request.signal);
+  if (body === null) finish(run, "complete");
+  return new Response(body, { status: head.status, headers: toHeaders(head.headers) });
+}
+
+async function dispatch(run: Run, request: Request): Promise<Response> {
+  const { up } = run.exchange;
+  const timer = setTimeout(
+    () => run.abort.abort(new DOMException("fal.ai did not answer in time", "TimeoutError")),
+    up.timeouts.head,
+  );
+  const count = (bytes: number): void => {
+    run.bytesIn += bytes;
+  };
+  const body = up.body === "stream" ? limitStream(request.body, up.maxBodyBytes, up.timeouts.body, count) : up.body;
+  if (body instanceof Uint8Array) count(body.length);
+  try {
+    return await fetch(up.origin + up.path, {
+      method: up.method,
+      headers: toHeaders(up.headers),
+      body: body as BodyInit | null,
+      redirect: "manual",
+      signal: run.abort.signal,
+      ...(body instanceof ReadableStream ? { duplex: "half" } : {}),
+    });
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** fetch has decoded the body already, so what described the coded bytes is no longer true. */
+function decodedHeaders({ headers }: Response): HeaderList {
+  const list = [...headers];
+  const coding = headers.get("content-encoding")?.toLowerCase() ?? "identity";
+  if (!["gzip", "x-gzip", "deflate", "br", "zstd"].includes(coding)) return list;
+  return list.filter(([name]) => name !== "content-encoding" && name !== "content-length");
+}
+
+async function answerCollected(run: Run, upstream: Response, limit: number): Promise<Response> {
+  try {
+    const bytes = await collectStream(upstream.body, limit, run.exchange.up.timeouts.idle);
+    const { status, headers, body } = await run.exchange.collected(bytes);
+    run.status = status;
+    run.bytesOut = body.length;
+    finish(run, "complete");
+    return toResponse({ type: "answer", status, headers, body });
+  } catch (error) {
+    return fail(run, error);
+  }
+}
+
+function fail(run: Run, error: unknown): Response {
+  const reason: unknown = run.abort.signal.aborted ? run.abort.signal.reason : error;
+  const ending = isUnsent(error) ? "unsent" : "unanswered";
+  const answer = run.exchange.failed(ending, rootOf(reason));
+  run.status = answer.status;
+  finish(run, reason === callerLeft ? "left" : ending);
+  run.abort.abort();
+  return toResponse(answer);
+}
+
+function finish({ exchange, bytesIn, bytesOut, status }: Run, ending: Ending): void {
+  exchange.end(ending, { bytesIn, bytesOut, status });
+}
+
+const unsentCodes =
+  /^(?:ECONNREFUSED|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH|UND_ERR_CONNECT_TIMEOUT|ERR_TLS.*|.*CERT.*|DEPTH_ZERO.*|UNABLE_TO.*)$/;
+
+/** fetch wraps what happened in "fetch failed"; what the body stream threw comes back as it was. */
+function rootOf(error: unknown): unknown {
+  return error instanceof TypeError && error.cause !== undefined ? error.cause : error;
+}
+
+function isUnsent(error: unknown): boolean {
+  const root = rootOf(error);
+  return root instanceof Error && "code" in root && unsentCodes.test(String(root.code));
+}
+
+/** Pulls upstream's body as the caller takes it, ends it visibly broken when upstream breaks, and stops it when the caller leaves. */
+function passThrough(
+  run: Run,
+  source: ReadableStream<Uint8Array>,
+  body: AnswerHead["body"],
+  signal: AbortSignal,
+): ReadableStream<Uint8Array> {
+  const reader = source.getReader();
+  const rewriter = typeof body === "object" && "rewrite" in body ? body.rewrite : undefined;
+  const { idle } = run.exchange.up.timeouts;
+  const stopMeter = startMeter(run);
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const over = (ending: Ending): void => {
+    clearTimeout(timer);
+    stopMeter();
+    signal.removeEventListener("abort", leave);
+    finish(run, ending);
+  };
+  const leave = (): void => {
+    run.abort.abort(callerLeft);
+    over("left");
+  };
+  signal.addEventListener("abort", leave, { once: true });
+  return new ReadableStream<Uint8Array>(
+    {
+      async pull(controller) {
+        try {
+          for (;;) {
+            timer = setTimeout(() => run.abort.abort(new DOMException("fal.ai went silent", "TimeoutError")), idle);
+            const { done, value } = await reader.read();
+            clearTimeout(timer);
+            const bytes = done ? rewriter?.end() : rewriter === undefined ? value : rewriter.push(value);
+            run.bytesOut += bytes?.length ?? 0;
+            if (bytes !== undefined && bytes.length > 0) controller.enqueue(bytes);
+            if (done) {
+              over("complete");
+              controller.close();
+              return;
+            }
+            if (bytes !== undefined && bytes.length > 0) return;
+          }
+        } catch (error) {
+          over(
+            run.abort.signal.reason === meterStopped
+              ? "stopped"
+              : run.abort.signal.reason === callerLeft
+                ? "left"
+                : "cut",
+          );
+          controller.error(error);
+        }
+      },
+      cancel: leave,
+    },
+    { highWaterMark: 0 },
+  );
+}
+
+function startMeter({ exchange, abort }: Run): () => void {
+  const { meter } = exchange;
+  if (meter === undefined) return () => undefined;
+  const timer = setInterval(() => {
+    meter.tick().then(
+      (answer) => {
+        if (answer === "stop") abort.abort(meterStopped);
+      },
+      () => abort.abort(meterStopped),
+    );
+  }, meter.everyMs);
+  return () => clearInterval(timer);
+}
