@@ -46,9 +46,13 @@ export function readAddress(head: Head): Addressed | OwnRoute {
   return { form: "header", mount, target: parseTarget(valueOf(head.headers, "x-fal-target-url") ?? "") };
 }
 
-/** True when a path is addressed to the proxy in path form: how an upgrade, which no router sees, is recognised. */
-export function isPathForm(path: string, mount: string | undefined): boolean {
-  return splitPath(path, mount) !== undefined;
+/**
+ * True when a path is addressed to the proxy in path form: how an upgrade, which no router sees, is recognised. With a known public
+ * path the mount must be its end, as a reverse proxy may have taken off its beginning.
+ */
+export function isPathForm(path: string, publicPath: string | undefined): boolean {
+  const split = splitPath(path, undefined);
+  return split !== undefined && (publicPath === undefined || publicPath.endsWith(split.mount));
 }
 
 const ownPrefix = "~keyway";

@@ -155,6 +155,7 @@ function readsAnswer(
 /** Answers of upstream that must not reach the caller. */
 function refuseUpstream({ status, headers }: UpstreamHead, admitted: Admitted): ProxyError | undefined {
   const { call } = admitted;
+  if (call.kind === "realtime") return refuseHandshake(status);
   const spends = call.method !== "GET" && call.method !== "HEAD";
   if (status < 200 || status > 599) {
     return new ProxyError(spends ? "upstream_unanswered" : "upstream_invalid", {
@@ -170,6 +171,17 @@ function refuseUpstream({ status, headers }: UpstreamHead, admitted: Admitted): 
     });
   }
   return undefined;
+}
+
+/** Upstream's refusal of a handshake: its status, except where it speaks of our key or leads elsewhere. */
+function refuseHandshake(status: number): ProxyError | undefined {
+  if (status === 101) return undefined;
+  const passes = status >= 400 && status <= 599 && status !== 401 && status !== 403;
+  return new ProxyError("upstream_invalid", {
+    status: passes ? status : 502,
+    message: "fal.ai refused the connection.",
+    log: `fal.ai answered a WebSocket handshake with status ${status}`,
+  });
 }
 
 function passHead(up: UpstreamHead, admitted: Admitted): AnswerHead {

@@ -2,7 +2,7 @@ import { emptyAnswer, toAnswer, toProxyError } from "./answer.ts";
 import { type Addressed, readAddress } from "./addressing.ts";
 import { resolveKey } from "./api-key.ts";
 import { type Call, parseCall } from "./call.ts";
-import { ProxyError } from "./errors.ts";
+import { ProxyError, retryAfter } from "./errors.ts";
 import { createExchange } from "./exchange.ts";
 import { valueOf } from "./head.ts";
 import type { Settings } from "./options.ts";
@@ -37,6 +37,7 @@ export async function plan(door: Door, settings: Settings): Promise<Answer | Exc
 /** The rules in their order: target, method, origin, caller, endpoint, ownership, body's headers, limits, body, input, key. */
 async function decide(door: Door, settings: Settings, trace: Trace): Promise<Answer | Exchange> {
   const { head } = door;
+  if (door.closing) throw new ProxyError("closing", { headers: [["connection", "close"], ...retryAfter(5000)] });
   if (head.method === "OPTIONS") return preflight(door, settings);
   const address = readAddress(head);
   if (address.form === "own") throw new ProxyError("route_not_found");

@@ -7,6 +7,8 @@ export interface Door {
   readonly native: unknown;
   /** Whether compressed answers may pass untouched (Node) or the answer must be asked for as identity (web). */
   readonly codings: "pass" | "identity";
+  /** True while the server is shutting down: every new call is refused. */
+  readonly closing: boolean;
   /** Collects the request body; rejects with `body_too_large`, `body_timeout` or `body_incomplete`. */
   body(maxBytes: number): Promise<Uint8Array>;
   /** True once the caller has gone. */

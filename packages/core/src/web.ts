@@ -40,6 +40,7 @@ function createDoor(request: Request, context: FetchContext, settings: Settings)
     },
     native: context.native,
     codings: "identity",
+    closing: false,
     body: (maxBytes) => collectStream(request.body, maxBytes, settings.timeouts.callerBody),
     isGone: () => request.signal.aborted,
     waitUntil: (work) => {

@@ -1,0 +1,3 @@
+export { type ExpressProxy, createHandler } from "./handler.ts";
+export * from "@keyway/core";
+export type { Drained } from "@keyway/node";

@@ -1,0 +1,92 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { type Answer, type Door, type Exchange, type Keyway, ProxyError } from "@keyway/core";
+import { carryOut } from "./carry.ts";
+import { toFlat, toHead } from "./head.ts";
+import { collectBody } from "./request-body.ts";
+import type { Upstreams } from "./upstream.ts";
+
+/** What a framework's door knows beside the raw request. */
+export interface HandleContext {
+  /** The mount path, when the framework knows it; the rest of the URL must then follow it. */
+  readonly mount?: string | undefined;
+  /** Handed to `authorize` as `native`. */
+  readonly native?: unknown;
+  /**
+   * Where the body is, when somebody read it before: its raw bytes, or an explanation for the log when they are lost. It is never
+   * rebuilt from a parsed value.
+   */
+  readonly body?: Uint8Array | { readonly lost: string } | undefined;
+}
+
+/** Shared by all calls of one proxy. */
+export interface Runtime {
+  readonly keyway: Keyway;
+  readonly upstreams: Upstreams;
+  /** Calls and sockets under way; each can be cut off. */
+  readonly open: Set<{ cut(): void }>;
+  closing: boolean;
+}
+
+/** How long an answered caller may go on sending a body that nobody wants, so that he can read the answer. Milliseconds. */
+const lingering = 5000;
+
+/** Answers one request. Never rejects. */
+export async function handleRequest(
+  req: IncomingMessage,
+  res: ServerResponse,
+  context: HandleContext,
+  runtime: Runtime,
+): Promise<void> {
+  req.on("error", ignore);
+  res.on("error", ignore);
+  res.once("finish", () => {
+    if (!req.complete) setTimeout(() => req.complete || req.destroy(), lingering).unref();
+  });
+  const door = createDoor(req, res, context, runtime);
+  const decided: Answer | Exchange = await runtime.keyway.plan(door);
+  if (decided.type === "answer") return sendAnswer(res, decided);
+  return carryOut(decided, req, res, context, runtime);
+}
+
+/** Writes an answer of our own. */
+export function sendAnswer(res: ServerResponse, { status, headers, body }: Answer): void {
+  if (res.destroyed || res.headersSent) return;
+  res.writeHead(status, toFlat(headers));
+  if (body.length === 0 || res.req.method === "HEAD") res.end();
+  else res.end(body);
+}
+
+function createDoor(req: IncomingMessage, res: ServerResponse, context: HandleContext, runtime: Runtime): Door {
+  const { timeouts, log } = runtime.keyway.transport;
+  return {
+    head: toHead(req, context.mount, false),
+    native: context.native,
+    codings: "pass",
+    closing: runtime.closing,
+    body: (maxBytes) => readBody(req, context, maxBytes, timeouts.callerBody),
+    isGone: () => res.destroyed || res.closed,
+    waitUntil: (work) => {
+      work.catch((cause: unknown) => log.error("work after an answer failed", cause));
+    },
+  };
+}
+
+async function readBody(
+  req: IncomingMessage,
+  { body }: HandleContext,
+  maxBytes: number,
+  stallMs: number,
+): Promise<Uint8Array> {
+  if (body === undefined) return collectBody(req, { maxBytes, stallMs });
+  if (!(body instanceof Uint8Array)) throw bodyConsumed(body.lost);
+  if (body.length > maxBytes) throw new ProxyError("body_too_large");
+  return body;
+}
+
+export function bodyConsumed(log: string): ProxyError {
+  return new ProxyError("body_consumed", { log });
+}
+
+function ignore(): void {
+  // A socket that breaks shows up as `close`, which is where it is dealt with.
+}

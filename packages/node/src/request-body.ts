@@ -1,0 +1,96 @@
+import type { IncomingMessage } from "node:http";
+import { Readable } from "node:stream";
+import { ProxyError } from "@keyway/core";
+
+/** Limits of a caller's body: bytes, and milliseconds without a byte. */
+export interface BodyLimits {
+  readonly maxBytes: number;
+  readonly stallMs: number;
+}
+
+/** Follows a request's body until it ends, fails or grows too large; answers the function that stops following. */
+interface Follower {
+  data(chunk: Buffer): void;
+  end(): void;
+  fail(error: Error): void;
+}
+
+function follow(
+  req: IncomingMessage,
+  { maxBytes, stallMs }: BodyLimits,
+  follower: Follower,
+): { stop(): void; awaitMore(): void } {
+  let total = 0;
+  let timer: NodeJS.Timeout | undefined;
+  const awaitMore = (): void => {
+    clearTimeout(timer);
+    timer = setTimeout(() => fail(new ProxyError("body_timeout")), stallMs);
+  };
+  const stop = (): void => {
+    clearTimeout(timer);
+    req.off("data", onData).off("end", onEnd).off("close", onClose).off("error", onClose);
+  };
+  const fail = (error: Error): void => {
+    stop();
+    follower.fail(error);
+  };
+  const onData = (chunk: Buffer): void => {
+    total += chunk.length;
+    if (total > maxBytes)
+      return fail(
+        new ProxyError("body_too_large", {
+          message: `The request body is larger than ${maxBytes} bytes (option maxBodyBytes).`,
+        }),
+      );
+    timer?.refresh();
+    follower.data(chunk);
+  };
+  const onEnd = (): void => {
+    stop();
+    follower.end();
+  };
+  const onClose = (): void => fail(new ProxyError("body_incomplete"));
+  req.on("data", onData).on("end", onEnd).on("close", onClose).on("error", onClose);
+  if (req.destroyed) queueMicrotask(onClose);
+  else awaitMore();
+  return { stop: () => stop(), awaitMore };
+}
+
+/** The whole body, up to the limit. */
+export function collectBody(req: IncomingMessage, limits: BodyLimits): Promise<Uint8Array> {
+  return new Promise((resolve, reject) => {
+    const parts: Buffer[] = [];
+    follow(req, limits, {
+      data: (chunk) => parts.push(chunk),
+      end: () => resolve(parts.length === 1 && parts[0] !== undefined ? parts[0] : Buffer.concat(parts)),
+      fail: reject,
+    });
+  });
+}
+
+/**
+ * The body as it comes, with back-pressure. A stream of its own, because what sends it upstream destroys it on failure, and the
+ * request it comes from must live on to be answered.
+ */
+export function streamBody(req: IncomingMessage, limits: BodyLimits, count: (bytes: number) => void): Readable {
+  const body = new Readable({
+    read() {
+      following.awaitMore();
+      req.resume();
+    },
+    destroy(error, callback) {
+      following.stop();
+      callback(error);
+    },
+  });
+  const following = follow(req, limits, {
+    data(chunk) {
+      count(chunk.length);
+      if (body.push(chunk)) return;
+      req.pause();
+    },
+    end: () => body.push(null),
+    fail: (error) => body.destroy(error),
+  });
+  return body;
+}
