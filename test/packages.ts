@@ -4,11 +4,16 @@ import { existsSync, readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 
 const root = join(import.meta.dirname, "..");
-const packages = readdirSync(join(root, "packages")).filter((name) => existsSync(join(root, "packages", name, "package.json")));
+const packages = readdirSync(join(root, "packages")).filter((name) =>
+  existsSync(join(root, "packages", name, "package.json")),
+);
 let failed = 0;
 
 function run(command: string, ...args: string[]): void {
-  const { status, stdout, stderr } = spawnSync(join(root, "node_modules", ".bin", command), args, { cwd: root, encoding: "utf8" });
+  const { status, stdout, stderr } = spawnSync(join(root, "node_modules", ".bin", command), args, {
+    cwd: root,
+    encoding: "utf8",
+  });
   if (status === 0) return;
   failed += 1;
   console.error(`${command} ${args.join(" ")} failed:\n${stdout}${stderr}`);
