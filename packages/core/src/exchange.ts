@@ -31,7 +31,7 @@ export interface Admitted {
   readonly seal: ((requestId: string) => Promise<string>) | undefined;
   /** Our own URL, where the answer's URLs must lead back to us (path form). */
   readonly base: string | undefined;
-  reauthorize(): Promise<boolean>;
+  readonly reauthorize: () => Promise<boolean>;
 }
 
 const collectLimit = 1024 * 1024;

@@ -18,13 +18,13 @@ export interface Usage {
 /** One configured proxy. Frameworks' doors are made from it; it holds no key that could be printed. */
 export interface Keyway {
   /** Answers a web-standard Request: for every host that speaks Request and Response. */
-  fetch(request: Request, context?: FetchContext): Promise<Response>;
+  readonly fetch: (request: Request, context?: FetchContext) => Promise<Response>;
   /** What the caller with this id (as `authorize` gives it) has spent and may still spend. */
-  usage(callerId: string): Promise<Usage>;
+  readonly usage: (callerId: string) => Promise<Usage>;
   /** The name under which `observe` events and stores know a caller. */
-  callerHash(callerId: string): Promise<string>;
+  readonly callerHash: (callerId: string) => Promise<string>;
   /** For transports: decides about one request. Never rejects. */
-  plan(door: Door): Promise<Answer | Exchange>;
+  readonly plan: (door: Door) => Promise<Answer | Exchange>;
   /** For transports: what they need of the settings. */
   readonly transport: {
     readonly publicPath: string | undefined;
@@ -33,7 +33,7 @@ export interface Keyway {
     readonly log: Log;
   };
   /** Closes the store. */
-  close(): Promise<void>;
+  readonly close: () => Promise<void>;
 }
 
 /**

@@ -1,5 +1,5 @@
 import type { Call } from "./call.ts";
-import { type ErrorCode, ProxyError } from "./errors.ts";
+import type { ErrorCode, ProxyError } from "./errors.ts";
 import type { Head } from "./head.ts";
 import type { ObserveEvent } from "./observe.ts";
 import type { Settings } from "./options.ts";

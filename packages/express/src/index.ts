@@ -1,3 +1,18 @@
 export { type ExpressProxy, createHandler } from "./handler.ts";
-export * from "@keyway/core";
+export {
+  type Authorization,
+  type Authorize,
+  type AuthorizeContext,
+  type Caller,
+  type EndpointRule,
+  type EndpointsOption,
+  type Keyway,
+  type KeywayOptions,
+  type ObserveEvent,
+  type Store,
+  type Usage,
+  ProxyError,
+  createKeyway,
+  createMemoryStore,
+} from "@keyway/core";
 export type { Drained } from "@keyway/node";

@@ -1,3 +1,18 @@
 export { type Drained, type NodeProxy, createNodeProxy } from "./proxy.ts";
 export type { HandleContext } from "./http.ts";
-export * from "@keyway/core";
+export {
+  type Authorization,
+  type Authorize,
+  type AuthorizeContext,
+  type Caller,
+  type EndpointRule,
+  type EndpointsOption,
+  type Keyway,
+  type KeywayOptions,
+  type ObserveEvent,
+  type Store,
+  type Usage,
+  ProxyError,
+  createKeyway,
+  createMemoryStore,
+} from "@keyway/core";

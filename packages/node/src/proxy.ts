@@ -14,11 +14,11 @@ export interface Drained {
 /** The proxy on Node's own request and response. */
 export interface NodeProxy {
   /** Answers one request, at any mount path. Never rejects. */
-  handle(req: IncomingMessage, res: ServerResponse, context?: HandleContext): Promise<void>;
+  readonly handle: (req: IncomingMessage, res: ServerResponse, context?: HandleContext) => Promise<void>;
   /** For `server.on("upgrade", proxy.upgrade)`. What is not addressed to the proxy is left to other listeners, or answered 404 when there are none. */
-  upgrade(req: IncomingMessage, socket: Duplex, head: Buffer): void;
+  readonly upgrade: (req: IncomingMessage, socket: Duplex, head: Buffer) => void;
   /** Refuses new calls, waits for open ones (option `timeouts.drain`), cuts the rest off, closes the connections. */
-  close(): Promise<Drained>;
+  readonly close: () => Promise<Drained>;
 }
 
 /**
@@ -51,7 +51,7 @@ async function drain(runtime: Runtime): Promise<Drained> {
   const until = Date.now() + runtime.keyway.transport.timeouts.drain;
   while (runtime.open.size > 0 && Date.now() < until) await pause(20);
   const cut = runtime.open.size;
-  for (const entry of [...runtime.open]) entry.cut();
+  for (const entry of runtime.open) entry.cut();
   await runtime.upstreams.close();
   return { finished: open - cut, cut };
 }

@@ -42,11 +42,11 @@ export async function admitCall(
   price: Price | undefined,
   settings: Settings,
 ): Promise<Reservation | undefined> {
-  const counters = ask === "money" ? [] : countersOf(call, caller, settings);
+  const counters = ask === "money" ? [] : await countersOf(call, caller, settings);
   const reservation =
     ask === "rates" || price === undefined ? undefined : await reservationOf(call, caller, price, settings);
   if (counters.length === 0 && reservation === undefined) return undefined;
-  const admission: Admission = { counters: await Promise.all(counters), reservation };
+  const admission: Admission = { counters, reservation };
   const answer = await settings.askStore((store) => store.admit(admission));
   if (!answer.ok) throw refuse(answer);
   return reservation;
@@ -100,23 +100,17 @@ function accountOf(name: string, budget: BudgetOption | undefined, settings: Set
   };
 }
 
-function countersOf(call: Call, caller: KnownCaller, settings: Settings): (Counter | Promise<Counter>)[] {
+async function countersOf(call: Call, caller: KnownCaller, settings: Settings): Promise<Counter[]> {
   if (call.kind === "upload") {
     if (settings.uploads === false) throw new ProxyError("uploads_refused");
-    return [
-      { key: `keyway:1:uploads:caller:${caller.hash}`, max: settings.uploads.perMinute, windowMs: windows.minute },
-    ];
+    return [{ key: `keyway:1:uploads:caller:${caller.hash}`, max: settings.uploads.perMinute, windowMs: windows.minute }];
   }
   if (call.requestId !== undefined) return [];
   const { caller: own, global } = settings.limits;
-  const counters: (Counter | Promise<Counter>)[] = [];
+  const counters: Counter[] = [];
   if (own.requests !== undefined) counters.push(counterOf(`caller:${caller.hash}`, own.requests));
-  if (global.requests !== undefined) counters.push(globalCounter(global.requests, settings));
+  if (global.requests !== undefined) counters.push(counterOf(`global:${await settings.hashes.of("global")}`, global.requests));
   return counters;
-}
-
-async function globalCounter(rate: RateOption, settings: Settings): Promise<Counter> {
-  return counterOf(`global:${await settings.hashes.of("global")}`, rate);
 }
 
 function counterOf(name: string, rate: RateOption): Counter {
