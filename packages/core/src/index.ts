@@ -25,3 +25,4 @@ export type {
   UpstreamRequest,
   Use,
 } from "./seam.ts";
+export { type Sender, type UpstreamAnswer, createFetchSender } from "./sender.ts";

@@ -1,7 +1,8 @@
 import { collectStream, limitStream } from "./body-stream.ts";
-import type { HeaderList } from "./head.ts";
+import { ProxyError } from "./errors.ts";
 import type { Settings } from "./options.ts";
 import { plan } from "./plan.ts";
+import { type Sender, type UpstreamAnswer, createFetchSender, rootOf, toHeaders } from "./sender.ts";
 import type { Answer, AnswerHead, Door, Ending, Exchange } from "./seam.ts";
 
 /** What a web-standard host knows beside the Request. */
@@ -12,16 +13,20 @@ export interface FetchContext {
   readonly address?: string | undefined;
   /** The mount path, when the host knows it exactly. */
   readonly mount?: string | undefined;
+  /** What sends requests upstream; default global fetch. */
+  readonly sender?: Sender | undefined;
   /** Keeps a serverless process alive after the answer. */
   readonly waitUntil?: ((work: Promise<unknown>) => void) | undefined;
 }
 
-/** The web transport: Request in, Response out, over global fetch. */
+const fetchSender = createFetchSender();
+
+/** The web transport: Request in, Response out, sent by fetch or what the host brings. */
 export async function answerRequest(request: Request, context: FetchContext, settings: Settings): Promise<Response> {
   const door = createDoor(request, context, settings);
   const decided = await plan(door, settings);
   if (decided.type === "answer") return toResponse(decided);
-  return carryOut(decided, door, request);
+  return carryOut(decided, door, request, context.sender ?? fetchSender);
 }
 
 function createDoor(request: Request, context: FetchContext, settings: Settings): Door {
@@ -54,27 +59,24 @@ function toResponse({ status, headers, body }: Answer): Response {
   return new Response(body.length === 0 ? null : new Uint8Array(body), { status, headers: toHeaders(headers) });
 }
 
-function toHeaders(list: HeaderList): Headers {
-  const headers = new Headers();
-  for (const [name, value] of list) headers.append(name, value);
-  return headers;
-}
-
 /** One exchange under way: what was counted, and the switch that ends it. */
 interface Run {
   readonly exchange: Exchange;
+  readonly sender: Sender;
   readonly abort: AbortController;
   bytesIn: number;
   bytesOut: number;
   status: number | undefined;
+  /** Going on without the caller ends here. */
+  patience: ReturnType<typeof setTimeout> | undefined;
 }
 
-async function carryOut(exchange: Exchange, door: Door, request: Request): Promise<Response> {
-  const run: Run = { exchange, abort: new AbortController(), bytesIn: 0, bytesOut: 0, status: undefined };
+async function carryOut(exchange: Exchange, door: Door, request: Request, sender: Sender): Promise<Response> {
+  const abort = new AbortController();
+  const run: Run = { exchange, sender, abort, bytesIn: 0, bytesOut: 0, status: undefined, patience: undefined };
   const leave = (): void => {
-    const patience = exchange.whenCallerLeaves === "finish" ? exchange.finishWithin : 0;
-    if (patience === 0) run.abort.abort(callerLeft);
-    else setTimeout(() => run.abort.abort(callerLeft), patience);
+    if (exchange.whenCallerLeaves === "abort") abort.abort(callerLeft);
+    else run.patience = setTimeout(() => abort.abort(callerLeft), exchange.finishWithin);
   };
   if (request.signal.aborted) leave();
   else request.signal.addEventListener("abort", leave, { once: true });
@@ -89,13 +91,13 @@ const meterStopped = new Error("the caller may no longer call");
 
 async function answerOver(run: Run, request: Request): Promise<Response> {
   const { exchange, abort } = run;
-  let upstream: Response;
+  let upstream: UpstreamAnswer;
   try {
     upstream = await dispatch(run, request);
   } catch (error) {
     return fail(run, error);
   }
-  const head = exchange.head({ status: upstream.status, headers: decodedHeaders(upstream) });
+  const head = exchange.head(upstream);
   run.status = head.status;
   if (typeof head.body === "object" && "collect" in head.body) return answerCollected(run, upstream, head.body.collect);
   if (head.body === "none" || head.body instanceof Uint8Array) {
@@ -113,7 +115,7 @@ async function answerOver(run: Run, request: Request): Promise<Response> {
   return new Response(body, { status: head.status, headers: toHeaders(head.headers) });
 }
 
-async function dispatch(run: Run, request: Request): Promise<Response> {
+async function dispatch(run: Run, request: Request): Promise<UpstreamAnswer> {
   const { up } = run.exchange;
   const timer = setTimeout(
     () => run.abort.abort(new DOMException("fal.ai did not answer in time", "TimeoutError")),
@@ -122,31 +124,22 @@ async function dispatch(run: Run, request: Request): Promise<Response> {
   const count = (bytes: number): void => {
     run.bytesIn += bytes;
   };
-  const body = up.body === "stream" ? limitStream(request.body, up.maxBodyBytes, up.timeouts.body, count) : up.body;
+  const given = up.body === "stream" ? bodyOf(request) : up.body;
+  const body = given instanceof ReadableStream ? limitStream(given, up.maxBodyBytes, up.timeouts.body, count) : given;
   if (body instanceof Uint8Array) count(body.length);
   try {
-    return await fetch(up.origin + up.path, {
-      method: up.method,
-      headers: toHeaders(up.headers),
-      body: body as BodyInit | null,
-      redirect: "manual",
-      signal: run.abort.signal,
-      ...(body instanceof ReadableStream ? { duplex: "half" } : {}),
-    });
+    return await run.sender.send(up, body, run.abort.signal);
   } finally {
     clearTimeout(timer);
   }
 }
 
-/** fetch has decoded the body already, so what described the coded bytes is no longer true. */
-function decodedHeaders({ headers }: Response): HeaderList {
-  const list = [...headers];
-  const coding = headers.get("content-encoding")?.toLowerCase() ?? "identity";
-  if (!["gzip", "x-gzip", "deflate", "br", "zstd"].includes(coding)) return list;
-  return list.filter(([name]) => name !== "content-encoding" && name !== "content-length");
+/** A body that is there in name only is none, so that it goes upstream with a length of 0. */
+function bodyOf(request: Request): ReadableStream<Uint8Array> | null {
+  return request.headers.get("content-length") === "0" ? null : request.body;
 }
 
-async function answerCollected(run: Run, upstream: Response, limit: number): Promise<Response> {
+async function answerCollected(run: Run, upstream: UpstreamAnswer, limit: number): Promise<Response> {
   try {
     const bytes = await collectStream(upstream.body, limit, run.exchange.up.timeouts.idle);
     const { status, headers, body } = await run.exchange.collected(bytes);
@@ -161,29 +154,19 @@ async function answerCollected(run: Run, upstream: Response, limit: number): Pro
 
 function fail(run: Run, error: unknown): Response {
   const reason: unknown = run.abort.signal.aborted ? run.abort.signal.reason : error;
-  const ending = isUnsent(error) ? "unsent" : "unanswered";
-  const answer = run.exchange.failed(ending, rootOf(reason));
+  const root = rootOf(reason);
+  // A body that broke never made a whole request, so nothing can have run.
+  const ending = root instanceof ProxyError || !run.sender.wasSent(error) ? "unsent" : "unanswered";
+  const answer = run.exchange.failed(ending, root);
   run.status = answer.status;
   finish(run, reason === callerLeft ? "left" : ending);
   run.abort.abort();
   return toResponse(answer);
 }
 
-function finish({ exchange, bytesIn, bytesOut, status }: Run, ending: Ending): void {
+function finish({ exchange, bytesIn, bytesOut, status, patience }: Run, ending: Ending): void {
+  clearTimeout(patience);
   exchange.end(ending, { bytesIn, bytesOut, status });
-}
-
-const unsentCodes =
-  /^(?:ECONNREFUSED|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH|UND_ERR_CONNECT_TIMEOUT|ERR_TLS.*|.*CERT.*|DEPTH_ZERO.*|UNABLE_TO.*)$/;
-
-/** fetch wraps what happened in "fetch failed"; what the body stream threw comes back as it was. */
-function rootOf(error: unknown): unknown {
-  return error instanceof TypeError && error.cause !== undefined ? error.cause : error;
-}
-
-function isUnsent(error: unknown): boolean {
-  const root = rootOf(error);
-  return root instanceof Error && "code" in root && unsentCodes.test(String(root.code));
 }
 
 /** Pulls upstream's body as the caller takes it, ends it visibly broken when upstream breaks, and stops it when the caller leaves. */

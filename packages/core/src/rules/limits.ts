@@ -103,13 +103,16 @@ function accountOf(name: string, budget: BudgetOption | undefined, settings: Set
 async function countersOf(call: Call, caller: KnownCaller, settings: Settings): Promise<Counter[]> {
   if (call.kind === "upload") {
     if (settings.uploads === false) throw new ProxyError("uploads_refused");
-    return [{ key: `keyway:1:uploads:caller:${caller.hash}`, max: settings.uploads.perMinute, windowMs: windows.minute }];
+    return [
+      { key: `keyway:1:uploads:caller:${caller.hash}`, max: settings.uploads.perMinute, windowMs: windows.minute },
+    ];
   }
   if (call.requestId !== undefined) return [];
   const { caller: own, global } = settings.limits;
   const counters: Counter[] = [];
   if (own.requests !== undefined) counters.push(counterOf(`caller:${caller.hash}`, own.requests));
-  if (global.requests !== undefined) counters.push(counterOf(`global:${await settings.hashes.of("global")}`, global.requests));
+  if (global.requests !== undefined)
+    counters.push(counterOf(`global:${await settings.hashes.of("global")}`, global.requests));
   return counters;
 }
 

@@ -1,0 +1,64 @@
+import type { HeaderList } from "./head.ts";
+import type { UpstreamHead, UpstreamRequest } from "./seam.ts";
+
+/** Upstream's answer, its body not read yet. */
+export interface UpstreamAnswer extends UpstreamHead {
+  readonly body: ReadableStream<Uint8Array> | null;
+}
+
+/** Sends requests for the web transport. Global fetch serves everywhere; a host may bring something better. */
+export interface Sender {
+  /** Never follows a redirect, never sends twice; rejects when the signal is aborted. */
+  send(
+    up: UpstreamRequest,
+    body: ReadableStream<Uint8Array> | Uint8Array | null,
+    signal: AbortSignal,
+  ): Promise<UpstreamAnswer>;
+  /** Whether the request of this failure may have reached upstream. */
+  wasSent(error: unknown): boolean;
+}
+
+/** The sender on global fetch. */
+export function createFetchSender(): Sender {
+  return {
+    async send(up, body, signal) {
+      const response = await fetch(up.origin + up.path, {
+        method: up.method,
+        headers: toHeaders(up.headers),
+        body: body as BodyInit | null,
+        redirect: "manual",
+        signal,
+        ...(body instanceof ReadableStream ? { duplex: "half" } : {}),
+      });
+      return { status: response.status, headers: decodedHeaders(response), body: response.body };
+    },
+    wasSent: (error) => !isUnsent(error),
+  };
+}
+
+export function toHeaders(list: HeaderList): Headers {
+  const headers = new Headers();
+  for (const [name, value] of list) headers.append(name, value);
+  return headers;
+}
+
+/** fetch has decoded the body already, so what described the coded bytes is no longer true. */
+function decodedHeaders({ headers }: Response): HeaderList {
+  const list = [...headers];
+  const coding = headers.get("content-encoding")?.toLowerCase() ?? "identity";
+  if (!["gzip", "x-gzip", "deflate", "br", "zstd"].includes(coding)) return list;
+  return list.filter(([name]) => name !== "content-encoding" && name !== "content-length");
+}
+
+const unsentCodes =
+  /^(?:ECONNREFUSED|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH|UND_ERR_CONNECT_TIMEOUT|ERR_TLS.*|.*CERT.*|DEPTH_ZERO.*|UNABLE_TO.*)$/;
+
+function isUnsent(error: unknown): boolean {
+  const root = rootOf(error);
+  return root instanceof Error && "code" in root && unsentCodes.test(String(root.code));
+}
+
+/** fetch wraps what happened in "fetch failed"; what a body stream threw comes back as it was. */
+export function rootOf(error: unknown): unknown {
+  return error instanceof TypeError && error.cause !== undefined ? error.cause : error;
+}
