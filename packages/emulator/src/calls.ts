@@ -51,21 +51,27 @@ export interface Calls {
   clear(): void;
 }
 
+/** Body bytes of all recorded calls. */
+interface Held {
+  bytes: number;
+}
+
 type Writable = { -readonly [Key in keyof RecordedCall]: RecordedCall[Key] };
 
-/** How many calls are kept; the oldest go first. */
-const kept = 10_000;
+/** How many calls and how many bytes of their bodies are kept; the oldest go first. */
+const kept = { calls: 10_000, bytes: 256 * 1024 * 1024 };
 
 export function createCalls(recordedBytes: number): Calls {
   const list: RecordedCall[] = [];
+  const held: Held = { bytes: 0 };
   let waiting: { readonly matches: (call: RecordedCall) => boolean; readonly take: (call: RecordedCall) => void }[] =
     [];
   return {
     list,
     open(request, call) {
-      const recorder = createRecorder(request, call, recordedBytes);
+      const recorder = createRecorder(request, call, { recordedBytes, held });
       list.push(recorder.call);
-      if (list.length > kept) list.shift();
+      while (list.length > kept.calls || held.bytes > kept.bytes) held.bytes -= list.shift()?.body.length ?? held.bytes;
       const taken = waiting.filter(({ matches }) => matches(recorder.call));
       waiting = waiting.filter((entry) => !taken.includes(entry));
       for (const { take } of taken) take(recorder.call);
@@ -74,11 +80,16 @@ export function createCalls(recordedBytes: number): Calls {
     next: (matches) => new Promise((take) => waiting.push({ matches, take })),
     clear() {
       list.length = 0;
+      held.bytes = 0;
     },
   };
 }
 
-function createRecorder(request: IncomingMessage, call: Call, recordedBytes: number): CallRecorder {
+function createRecorder(
+  request: IncomingMessage,
+  call: Call,
+  { recordedBytes, held }: { readonly recordedBytes: number; readonly held: Held },
+): CallRecorder {
   let settle: (end: CallEnd) => void = () => undefined;
   const ended = new Promise<CallEnd>((resolve) => {
     settle = resolve;
@@ -104,7 +115,11 @@ function createRecorder(request: IncomingMessage, call: Call, recordedBytes: num
     chunk(bytes) {
       hash.update(bytes);
       const room = recordedBytes - record.body.length;
-      if (room > 0) record.body = Buffer.concat([record.body, bytes.subarray(0, room)]);
+      if (room > 0) {
+        const part = bytes.subarray(0, room);
+        record.body = Buffer.concat([record.body, part]);
+        held.bytes += part.length;
+      }
       record.bytes += bytes.length;
     },
     bodyEnd() {

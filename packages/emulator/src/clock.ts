@@ -10,11 +10,16 @@ export interface Clock {
 
 const longestTimer = 2 ** 31 - 1;
 
+/** Milliseconds that a timer can hold: longer ones would fire at once. */
+export function toTimer(ms: number): number {
+  return Math.min(ms, longestTimer);
+}
+
 export function createClock(now: () => number, timeScale: number): Clock {
   return {
     now,
     async sleep(ms, signal) {
-      const wait = Math.min(Math.max(0, ms) * timeScale, longestTimer);
+      const wait = toTimer(Math.max(0, ms) * timeScale);
       await (wait > 0 ? setTimeout(wait, undefined, { signal }) : setImmediate(undefined, { signal }));
     },
   };
@@ -28,7 +33,7 @@ export function toLogTime(ms: number): string {
 /** Waits in real time, whatever the scale; false when the signal fired first. */
 export async function pause(ms: number, signal: AbortSignal): Promise<boolean> {
   try {
-    await setTimeout(Math.min(ms, longestTimer), undefined, { signal });
+    await setTimeout(toTimer(ms), undefined, { signal });
     return true;
   } catch {
     return false;

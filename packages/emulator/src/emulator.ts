@@ -82,7 +82,7 @@ export function createEmulator(options: EmulatorOptions = {}): Emulator {
     upgrade,
     async listen({ port = 0, host = "127.0.0.1" } = {}) {
       if (server !== undefined) throw new Error("The emulator is listening already.");
-      server = createServer(handle).on("upgrade", upgrade);
+      server = createServer({ keepAliveTimeout: 65_000, requestTimeout: 0 }, handle).on("upgrade", upgrade);
       try {
         const listening = await listenOn(server, port, host);
         platform.origin = listening.url;

@@ -30,6 +30,9 @@ export interface Files {
 /** Bytes kept in all; beyond it the oldest files go. */
 const room = 1024 * 1024 * 1024;
 
+/** Uploads waited for; beyond it the oldest are given up. */
+const expected = 1000;
+
 const extensions: Readonly<Record<string, string>> = {
   "image/png": "png",
   "image/jpeg": "jpeg",
@@ -68,7 +71,11 @@ export function createFiles(): Files {
       return path;
     },
     get: (path) => files.get(path),
-    expect: (path, upload) => void uploads.set(path, { ...upload, parts: new Map() }),
+    expect(path, upload) {
+      uploads.set(path, { ...upload, parts: new Map() });
+      const [oldest] = uploads.keys();
+      if (uploads.size > expected && oldest !== undefined) uploads.delete(oldest);
+    },
     upload: (path) => uploads.get(path),
     clear() {
       files.clear();

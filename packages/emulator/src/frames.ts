@@ -6,9 +6,11 @@ export interface Frame {
   readonly data: Uint8Array;
 }
 
-/** Throws on what is neither. */
+/** Throws on what is neither. Bytes within come out as plain Uint8Arrays, not as Buffers. */
 export function decodeFrame({ binary, data }: Frame): unknown {
-  return binary ? decode(data) : JSON.parse(Buffer.from(data).toString("utf8"));
+  return binary
+    ? decode(new Uint8Array(data.buffer, data.byteOffset, data.length))
+    : JSON.parse(Buffer.from(data).toString("utf8"));
 }
 
 export function encodeFrame(value: unknown, binary: boolean): Uint8Array | string {

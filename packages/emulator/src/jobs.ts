@@ -1,3 +1,4 @@
+import { setImmediate } from "node:timers/promises";
 import { refusal, type WholeAnswer } from "./answer.ts";
 import type { Clock } from "./clock.ts";
 import { infrastructureError, userTimeout } from "./errors.ts";
@@ -57,14 +58,24 @@ export function createJobs(settings: Settings, clock: Clock): Jobs {
     job.startedAt = clock.now();
     move(job, "IN_PROGRESS");
     tellPositions();
-    void Promise.resolve()
-      .then(() => work?.(job))
-      .catch(() => undefined)
-      .then((answer) => {
-        running -= 1;
-        finish(entry, answer ?? refusal(500, "Internal Server Error"));
-        startDue();
-      });
+    void run(job, work).then((answer) => {
+      running -= 1;
+      finish(entry, answer);
+      startDue();
+    });
+  }
+
+  /** Works for the least running time at least, unless the job is stopped. Never rejects. */
+  async function run(job: Job, work: Order["work"] | undefined): Promise<WholeAnswer> {
+    await setImmediate(); // whoever reads the status now sees a job that has done nothing yet
+    const least = clock.sleep(settings.runningMs, job.stop.signal).catch(() => undefined);
+    try {
+      const answer = await work?.(job);
+      await least;
+      return answer ?? refusal(500, "Internal Server Error");
+    } catch {
+      return refusal(500, "Internal Server Error");
+    }
   }
 
   function finish({ job }: Entry, answer: WholeAnswer): void {

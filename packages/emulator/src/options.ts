@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import { toTimer } from "./clock.ts";
 
 /** Everything that can be chosen when an emulator is made. All of it has a default. */
 export interface EmulatorOptions {
@@ -20,6 +21,8 @@ export interface EmulatorOptions {
   readonly pace?: "time" | "reads";
   /** How long a job stays IN_QUEUE though there is room for it, in milliseconds before scaling. 400 by default. */
   readonly queuedMs?: number;
+  /** How long a job is IN_PROGRESS at least, in milliseconds before scaling. 500 by default. */
+  readonly runningMs?: number;
   /** How many jobs run at once; the others keep their place in the queue. 10 by default. */
   readonly concurrency?: number;
   /** How many direct calls (run, stream) run at once; one more is 429 `concurrent_requests_limit`. No limit by default. */
@@ -64,6 +67,7 @@ export interface Settings {
   readonly timeScale: number;
   readonly pace: "time" | "reads";
   readonly queuedMs: number;
+  readonly runningMs: number;
   readonly concurrency: number;
   readonly directConcurrency: number;
   readonly publicUrl: string | undefined;
@@ -87,6 +91,7 @@ export function resolveOptions(options: EmulatorOptions): Settings {
     timeScale: atLeast("timeScale", options.timeScale ?? 1, 0),
     pace: options.pace ?? "time",
     queuedMs: atLeast("queuedMs", options.queuedMs ?? 400, 0),
+    runningMs: atLeast("runningMs", options.runningMs ?? 500, 0),
     concurrency: atLeast("concurrency", options.concurrency ?? 10, 1),
     directConcurrency: atLeast("directConcurrency", options.directConcurrency ?? Infinity, 0),
     publicUrl: withoutSlash(options.publicUrl),
@@ -94,9 +99,9 @@ export function resolveOptions(options: EmulatorOptions): Settings {
     urls: options.urls ?? "fal",
     strict: { urls: options.strict?.urls ?? false, tokens: options.strict?.tokens ?? false },
     fallback: options.fallback ?? true,
-    pingMs: atLeast("pingMs", options.pingMs ?? 15_000, 1),
+    pingMs: toTimer(atLeast("pingMs", options.pingMs ?? 15_000, 1)),
     realtime: {
-      idleMs: atLeast("realtime.idleMs", options.realtime?.idleMs ?? 30_000, 1),
+      idleMs: toTimer(atLeast("realtime.idleMs", options.realtime?.idleMs ?? 30_000, 1)),
       refusal: options.realtime?.refusal ?? "message",
     },
     maxBodyBytes: atLeast("maxBodyBytes", options.maxBodyBytes ?? 256 * mebibyte, 0),
