@@ -69,7 +69,7 @@ export function callOf(address: Address, upgrade: boolean): Call {
 }
 
 /** `owner/alias` or `namespace/owner/alias`. */
-export function appLength(segments: readonly string[]): number {
+function appLength(segments: readonly string[]): number {
   return namespaces.includes(segments[0] ?? "") ? 3 : 2;
 }
 

@@ -6,7 +6,7 @@ import { createJob, momentOf, move, whenDone, type Job } from "./job.ts";
 import type { Settings } from "./options.ts";
 
 /** An accepted submit. */
-export interface Order {
+interface Order {
   readonly id: string;
   readonly app: string;
   /** Milliseconds within which the job must have started, or undefined (`X-Fal-Request-Timeout`). */

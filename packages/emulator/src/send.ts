@@ -4,7 +4,7 @@ import type { Answer, HeaderLine } from "./answer.ts";
 import type { Fault } from "./faults.ts";
 
 /** The faults that happen while a body is sent. */
-export type BodyFault = Pick<Fault, "cutAfterBytes" | "stallAfterBytes">;
+type BodyFault = Pick<Fault, "cutAfterBytes" | "stallAfterBytes">;
 
 /** What surrounds the sending of one answer. */
 export interface SendOptions {

@@ -3,7 +3,7 @@ import { toBytes, type Answer, type HeaderLine } from "./answer.ts";
 const ping = toBytes(": ping\n\n");
 
 /** A server-sent event in fal's form: one line of JSON, no name, no id (fal-js 1.10.1, `stream`). */
-export function toEvent(value: unknown): Uint8Array {
+function toEvent(value: unknown): Uint8Array {
   return toBytes(`data: ${JSON.stringify(value) ?? "null"}\n\n`);
 }
 

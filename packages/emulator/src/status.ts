@@ -3,7 +3,7 @@ import { parseFields } from "./fields.ts";
 import type { Job, LogEntry, Moment } from "./job.ts";
 
 /** The three URLs of a job: `base` is the queue's origin, the app stands without its path (observed; fal-js builds the same). */
-export function urlsOf(job: Job, base: string): Record<"response_url" | "status_url" | "cancel_url", string> {
+function urlsOf(job: Job, base: string): Record<"response_url" | "status_url" | "cancel_url", string> {
   const url = `${base}/${job.app}/requests/${job.id}`;
   return { response_url: url, status_url: `${url}/status`, cancel_url: `${url}/cancel` };
 }
