@@ -169,6 +169,7 @@ const timeoutNames = [
   "handshake",
   "socketIdle",
   "socketStall",
+  "socketClose",
   "authorize",
   "store",
   "jobLease",

@@ -30,6 +30,8 @@ export interface Timeouts {
   readonly socketIdle: number;
   /** A socket whose reader takes nothing. Default 60 s. */
   readonly socketStall: number;
+  /** Both sides of a socket parting after a close frame. Default 5 s. */
+  readonly socketClose: number;
   /** `authorize`. Default 10 s. */
   readonly authorize: number;
   /** One answer of the store. Default 250 ms. */
@@ -128,6 +130,7 @@ const timeouts: Timeouts = {
   handshake: 10_000,
   socketIdle: 30 * minute,
   socketStall: minute,
+  socketClose: 5000,
   authorize: 10_000,
   store: 250,
   jobLease: 24 * 60 * minute,

@@ -49,6 +49,7 @@ async function drain(runtime: Runtime): Promise<Drained> {
   runtime.closing = true;
   const open = runtime.open.size;
   const until = Date.now() + runtime.keyway.transport.timeouts.drain;
+  for (const entry of runtime.open) entry.drain?.();
   while (runtime.open.size > 0 && Date.now() < until) await pause(20);
   const cut = runtime.open.size;
   for (const entry of runtime.open) entry.cut();
