@@ -39,13 +39,19 @@ export async function handleRequest(
 ): Promise<void> {
   req.on("error", ignore);
   res.on("error", ignore);
-  res.once("finish", () => {
-    if (!req.complete) setTimeout(() => req.complete || req.destroy(), lingering).unref();
-  });
+  if (hasBody(req)) res.once("finish", () => endLingering(req));
   const door = createDoor(req, res, context, runtime);
   const decided: Answer | Exchange = await runtime.keyway.plan(door);
   if (decided.type === "answer") return sendAnswer(res, decided);
   return carryOut(decided, req, res, context, runtime);
+}
+
+function hasBody({ headers }: IncomingMessage): boolean {
+  return headers["transfer-encoding"] !== undefined || (headers["content-length"] ?? "0") !== "0";
+}
+
+function endLingering(req: IncomingMessage): void {
+  if (!req.complete) setTimeout(() => req.complete || req.destroy(), lingering).unref();
 }
 
 /** Writes an answer of our own. */
