@@ -62,3 +62,9 @@ function isUnsent(error: unknown): boolean {
 export function rootOf(error: unknown): unknown {
   return error instanceof TypeError && error.cause !== undefined ? error.cause : error;
 }
+
+/** A kept-alive connection that upstream closed just as we used it. */
+export function isReset(error: unknown): boolean {
+  const root = rootOf(error);
+  return root instanceof Error && "code" in root && /^(?:ECONNRESET|UND_ERR_SOCKET|EPIPE)$/.test(String(root.code));
+}

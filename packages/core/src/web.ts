@@ -2,7 +2,7 @@ import { collectStream, limitStream } from "./body-stream.ts";
 import { ProxyError } from "./errors.ts";
 import type { Settings } from "./options.ts";
 import { plan } from "./plan.ts";
-import { type Sender, type UpstreamAnswer, createFetchSender, rootOf, toHeaders } from "./sender.ts";
+import { type Sender, type UpstreamAnswer, createFetchSender, isReset, rootOf, toHeaders } from "./sender.ts";
 import type { Answer, AnswerHead, Door, Ending, Exchange } from "./seam.ts";
 
 /** What a web-standard host knows beside the Request. */
@@ -129,6 +129,9 @@ async function dispatch(run: Run, request: Request): Promise<UpstreamAnswer> {
   if (body instanceof Uint8Array) count(body.length);
   try {
     return await run.sender.send(up, body, run.abort.signal);
+  } catch (error) {
+    if (!up.repeatable || run.abort.signal.aborted || !isReset(error)) throw error;
+    return await run.sender.send(up, body, run.abort.signal);
   } finally {
     clearTimeout(timer);
   }
@@ -140,16 +143,17 @@ function bodyOf(request: Request): ReadableStream<Uint8Array> | null {
 }
 
 async function answerCollected(run: Run, upstream: UpstreamAnswer, limit: number): Promise<Response> {
+  let bytes: Uint8Array;
   try {
-    const bytes = await collectStream(upstream.body, limit, run.exchange.up.timeouts.idle);
-    const { status, headers, body } = await run.exchange.collected(bytes);
-    run.status = status;
-    run.bytesOut = body.length;
-    finish(run, "complete");
-    return toResponse({ type: "answer", status, headers, body });
-  } catch (error) {
-    return fail(run, error);
+    bytes = await collectStream(upstream.body, limit, run.exchange.up.timeouts.idle);
+  } catch (cause) {
+    return fail(run, new Error("fal.ai's answer could not be read", { cause }));
   }
+  const { status, headers, body } = await run.exchange.collected(bytes);
+  run.status = status;
+  run.bytesOut = body.length;
+  finish(run, "complete");
+  return toResponse({ type: "answer", status, headers, body });
 }
 
 function fail(run: Run, error: unknown): Response {

@@ -258,6 +258,7 @@ function breakOff(run: Run, why: "left" | "stopped" | "cut"): void {
   run.broken = why;
   if (why !== "left") run.res.destroy();
   if (run.controller !== undefined) run.controller.abort(new Error("broken off"));
+  else finish(run, why);
 }
 
 function startMeter(run: Run, meter: NonNullable<Exchange["meter"]>): void {

@@ -16,7 +16,7 @@ export interface AuthorizeContext {
   /** The caller's request headers, `authorization` and `cookie` among them. */
   readonly headers: Headers;
   /** One cookie's value, percent-decoded. */
-  cookie(name: string): string | undefined;
+  readonly cookie: (name: string) => string | undefined;
   /** The caller's address, behind `trustProxy` hops. */
   readonly address: string | undefined;
   /** The framework's request; undefined on WebSocket upgrades and in plain web handlers. */
