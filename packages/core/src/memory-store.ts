@@ -20,6 +20,7 @@ export interface MemoryStoreOptions {
 
 interface Window {
   count: number;
+  /** Unix time in milliseconds. */
   until: number;
 }
 
@@ -35,8 +36,8 @@ interface Held {
   readonly accounts: readonly string[];
   readonly expires: number;
   job: string | undefined;
-  /** What was charged, once settled. */
-  charged: Micros | undefined;
+  /** A released job is kept, because its result may still come and cost something. */
+  released: boolean;
 }
 
 interface State {
@@ -80,8 +81,13 @@ function admit(state: State, { counters, reservation }: Admission): Admitted {
   sweep(state, now);
   for (const counter of counters) {
     const window = openWindow(state, counter, now);
-    if (window !== undefined && window.count >= counter.max) {
-      return { ok: false, why: "rate", key: counter.key, retryAfterMs: window.until - now };
+    if ((window?.count ?? 0) >= counter.max) {
+      return {
+        ok: false,
+        why: "rate",
+        key: counter.key,
+        retryAfterMs: (window?.until ?? now + counter.windowMs) - now,
+      };
     }
   }
   const accounts = reservation?.accounts ?? [];
@@ -99,13 +105,15 @@ function admit(state: State, { counters, reservation }: Admission): Admitted {
   const expires = now + reservation.leaseMs;
   const names = accounts.map(({ key }) => key);
   const { micros, perUnit } = reservation;
-  state.held.set(reservation.id, { micros, perUnit, accounts: names, expires, job: undefined, charged: undefined });
+  state.held.set(reservation.id, { micros, perUnit, accounts: names, expires, job: undefined, released: false });
   return { ok: true };
 }
 
 function openWindow(state: State, counter: Counter, now: number): Window | undefined {
   const window = state.windows.get(counter.key);
-  return window !== undefined && window.until > now ? window : undefined;
+  // A window that ends later than a new one would was opened before the clock was set back.
+  const left = window === undefined ? 0 : window.until - now;
+  return left > 0 && left <= counter.windowMs ? window : undefined;
 }
 
 function take(state: State, counter: Counter, now: number): void {
@@ -151,17 +159,23 @@ function settle(state: State, id: string | undefined, outcome: Outcome): Micros 
 
 function charge(state: State, id: string, outcome: Outcome): Micros | null {
   const held = state.held.get(id);
-  if (held === undefined || (held.charged !== undefined && held.charged !== 0)) return null;
+  if (held === undefined) return null;
   const actual = costOf(held, outcome);
-  if (held.charged === 0 && actual === 0) return null;
+  if (held.released && actual === 0) return null;
   for (const key of held.accounts) {
     const purse = state.purses.get(key);
     if (purse === undefined) continue;
-    if (held.charged === undefined) purse.reserved -= held.micros;
+    if (!held.released) purse.reserved -= held.micros;
     purse.spent += actual;
   }
-  held.charged = actual;
+  if (actual === 0 && held.job !== undefined) held.released = true;
+  else forget(state, id, held);
   return actual;
+}
+
+function forget(state: State, id: string, held: Held): void {
+  if (held.job !== undefined) state.jobs.delete(held.job);
+  state.held.delete(id);
 }
 
 function balance(state: State, account: string): Balance {
@@ -172,13 +186,12 @@ function balance(state: State, account: string): Balance {
 
 /** Charges what expired and forgets what is over; looks at everything at most once a second. */
 function sweep(state: State, now: number): void {
-  if (now - state.swept < sweepEvery) return;
+  if (Math.abs(now - state.swept) < sweepEvery) return;
   state.swept = now;
   for (const [id, held] of state.held) {
     if (held.expires > now) continue;
-    if (held.charged === undefined) charge(state, id, "whole");
-    if (held.job !== undefined) state.jobs.delete(held.job);
-    state.held.delete(id);
+    if (!held.released) charge(state, id, "whole");
+    forget(state, id, held);
   }
   for (const [key, window] of state.windows) if (window.until <= now) state.windows.delete(key);
   for (const [key, purse] of state.purses) if (purse.until <= now && purse.reserved === 0) state.purses.delete(key);

@@ -1,4 +1,4 @@
-import type { Micros } from "./rules/price.ts";
+import { type Micros, unitsCost } from "./rules/price.ts";
 
 /** A counter: at most `max` per window. */
 export interface Counter {
@@ -45,7 +45,7 @@ export type Outcome = { readonly units: number } | "whole" | "release";
 export function costOf(reservation: Pick<Reservation, "micros" | "perUnit">, outcome: Outcome): Micros {
   if (outcome === "release") return 0;
   if (outcome === "whole") return reservation.micros;
-  if (reservation.perUnit !== undefined) return Math.ceil(reservation.perUnit * outcome.units);
+  if (reservation.perUnit !== undefined) return unitsCost(reservation.perUnit, outcome.units);
   return outcome.units === 0 ? 0 : reservation.micros;
 }
 

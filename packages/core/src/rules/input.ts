@@ -43,7 +43,14 @@ export async function applyInput(
   const context = { endpoint: call.endpoint, caller: { id: caller.id } };
   const value =
     typeof rule === "function" ? await askFunction(rule, parsed.value, context) : await askSchema(rule, parsed.value);
-  return writeJson(value, parsed.spellings);
+  try {
+    return writeJson(value, parsed.spellings);
+  } catch (cause) {
+    throw new ProxyError("input_rule_failed", {
+      cause,
+      log: `the input rule of ${call.endpoint} returned what JSON cannot hold`,
+    });
+  }
 }
 
 async function askFunction(

@@ -47,13 +47,26 @@ export async function admitCall(
     ask === "rates" || price === undefined ? undefined : await reservationOf(call, caller, price, settings);
   if (counters.length === 0 && reservation === undefined) return undefined;
   const admission: Admission = { counters, reservation };
-  const answer = await settings.askStore((store) => store.admit(admission));
+  const answer = await askToAdmit(admission, settings);
   if (!answer.ok) throw refuse(answer);
   return reservation;
 }
 
+/** A store that was too slow may still have set the money aside, so it is given back. */
+async function askToAdmit(admission: Admission, settings: Settings): Promise<Admitted> {
+  try {
+    return await settings.askStore((store) => store.admit(admission));
+  } catch (error) {
+    const { reservation } = admission;
+    if (reservation !== undefined)
+      settings.askStore((store) => store.settle({ reservation: reservation.id }, "release")).catch(() => undefined);
+    throw error;
+  }
+}
+
 /** What a finished call came to, or undefined when it does not end a job. */
 export function outcomeOf(kind: Call["kind"], status: number, units: number | undefined): Outcome | undefined {
+  if (kind === "realtime") return status === 101 ? "whole" : "release";
   if (kind === "submit") return status >= 200 && status < 300 ? undefined : "release";
   const unrun = [401, 403, 404, 405, 429].includes(status);
   if (kind === "result" && (unrun || status === 400 || status < 200)) return undefined;

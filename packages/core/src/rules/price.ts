@@ -24,13 +24,18 @@ export function toMicros(usd: number): Micros {
   return Math.ceil(Math.round(usd * 1e9) / 1e3);
 }
 
+/** Rounded up to whole micro-USD, and never more than a number can count. */
+export function unitsCost(perUnit: Micros, units: number): Micros {
+  return Math.min(Number.MAX_SAFE_INTEGER, Math.ceil(Math.round(perUnit * units * 1e3) / 1e3));
+}
+
 export function resolvePrice(option: unknown, pattern: string): Price {
   const { perCall, perUnit, reserveUnits }: Record<string, unknown> =
     typeof option === "object" && option !== null ? { ...option } : {};
   if (isAmount(perCall) && perUnit === undefined && reserveUnits === undefined)
     return { reserve: toMicros(perCall), perUnit: undefined };
   if (isAmount(perUnit) && perCall === undefined && (reserveUnits === undefined || isAmount(reserveUnits))) {
-    return { reserve: toMicros(perUnit * (reserveUnits ?? 1)), perUnit: toMicros(perUnit) };
+    return { reserve: unitsCost(toMicros(perUnit), reserveUnits ?? 1), perUnit: toMicros(perUnit) };
   }
   throw new ProxyError("invalid_option", {
     message: `Keyway: the price of "${pattern}" is { perCall: 0.04 } or { perUnit: 0.025, reserveUnits: 4 }, in US dollars.`,
