@@ -19,7 +19,22 @@ function forwardedFor(headers: HeaderList): string[] {
     .filter((entry) => entry !== "");
 }
 
-/** An IPv4 address mapped into IPv6 is the IPv4 address (RFC 4291, section 2.5.5.2). */
+/** Without a port; an IPv4 address mapped into IPv6 is the IPv4 address (RFC 4291, section 2.5.5.2). */
 function normalise(address: string | undefined): string | undefined {
-  return address?.replace(/^::ffff:(?=\d+\.)/i, "").slice(0, 64);
+  return address
+    ?.replace(/^\[(.*)\](?::\d+)?$|^([^:]*):\d+$/, "$1$2")
+    .replace(/^::ffff:(?=\d+\.)/i, "")
+    .slice(0, 64);
+}
+
+/** What calls are counted by: an IPv6 subscriber has a whole /64 to call from (RFC 6177). */
+export function networkOf(address: string): string {
+  if (!address.includes(":")) return address;
+  const [front = "", back] = address.split("%", 1)[0]?.toLowerCase().split("::") ?? [];
+  const before = front === "" ? [] : front.split(":");
+  const after = back === undefined || back === "" ? [] : back.split(":");
+  const zeros =
+    back === undefined ? [] : Array.from({ length: Math.max(0, 8 - before.length - after.length) }, () => "0");
+  const groups = [...before, ...zeros, ...after].slice(0, 4);
+  return `${groups.map((group) => group.replace(/^0+(?=.)/, "")).join(":")}::/64`;
 }

@@ -3,7 +3,7 @@ import { ProxyError } from "../errors.ts";
 import { cookieOf } from "../head.ts";
 import type { Settings } from "../options.ts";
 import type { Door } from "../seam.ts";
-import { addressOf } from "./address.ts";
+import { addressOf, networkOf } from "./address.ts";
 
 /** Who calls, as the app knows him. `id` is any stable, unique string: a user id. */
 export interface Caller {
@@ -41,7 +41,9 @@ export interface KnownCaller {
 /** Asks the app who calls. Whatever is not clearly yes is no. */
 export async function identifyCaller(door: Door, call: Call, settings: Settings): Promise<KnownCaller> {
   const address = addressOf(door.head, settings.trustProxy);
-  if (settings.authorize === "public") return toKnown(`address ${address ?? "unknown"}`, true, settings);
+  if (settings.authorize === "public") {
+    return toKnown(`address ${address === undefined ? "unknown" : networkOf(address)}`, true, settings);
+  }
   const answer = await askInTime(settings.authorize, createContext(door, call, address), settings.timeouts.authorize);
   if (answer === null || answer === undefined || answer === false) throw new ProxyError("unauthorized");
   if (typeof answer === "object" && "deny" in answer) {
