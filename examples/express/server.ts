@@ -73,6 +73,7 @@ server.listen(settings.port, settings.host, () => {
 
 /** Refuses new calls, lets open ones end, and closes everything. A second Ctrl-C does not wait. */
 async function stop(): Promise<void> {
+  console.log("Closing when open calls have ended.");
   server.close();
   closeEvents();
   await proxy.close();

@@ -31,7 +31,7 @@ const real: Endpoints = {
   slow: "fal-ai/flux/dev",
   stream: "fal-ai/flux/dev",
   withPicture: "fal-ai/flux/dev/image-to-image",
-  failing: "fal-ai/flux/schnell",
+  failing: undefined,
   all: ["fal-ai/flux/schnell", "fal-ai/flux/dev", "fal-ai/flux/dev/image-to-image"],
 };
 

@@ -82,7 +82,7 @@ export function createNumberField(
 
 /** A few choices, one of which holds. */
 export function createChoice<Choice extends string>(
-  text: FieldText & { choices: Readonly<Record<Choice, string>>; value: NoInfer<Choice> },
+  text: FieldText & { choices: Readonly<Partial<Record<Choice, string>>>; value: NoInfer<Choice> },
 ): Field<Choice> {
   const names = Object.keys(text.choices) as Choice[];
   const options = names.map((name) =>

@@ -3,7 +3,7 @@ import { createElement } from "./element.ts";
 import { formatDuration, formatSeconds } from "./units.ts";
 
 /** How a run ended. */
-export type Outcome = "done" | "failed" | "stopped";
+type Outcome = "done" | "failed" | "stopped";
 
 /** The steps of a run and when each was reached. */
 export interface Timeline {

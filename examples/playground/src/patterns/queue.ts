@@ -25,7 +25,10 @@ const job = await fal.queue.submit(endpoint, {
 });
 const requestId = job.request_id;
 
-await fal.queue.status(endpoint, { requestId, logs: true });
+await fal.queue.status(endpoint, {
+  requestId,
+  logs: true,
+});
 await fal.queue.result(endpoint, { requestId });
 await fal.queue.cancel(endpoint, { requestId });`,
     actions: [
