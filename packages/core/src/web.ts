@@ -3,7 +3,8 @@ import { ProxyError } from "./errors.ts";
 import type { Settings } from "./options.ts";
 import { plan } from "./plan.ts";
 import { type Sender, type UpstreamAnswer, createFetchSender, isReset, rootOf, toHeaders } from "./sender.ts";
-import type { Answer, AnswerHead, Door, Ending, Exchange } from "./seam.ts";
+import { type Run, callerLeft, createRun, finish, passThrough } from "./web-run.ts";
+import type { Answer, Door, Exchange } from "./seam.ts";
 
 /** What a web-standard host knows beside the Request. */
 export interface FetchContext {
@@ -33,7 +34,7 @@ export async function answerRequest(request: Request, context: FetchContext, set
 
 function createDoor(request: Request, context: FetchContext, settings: Settings): Door {
   const url = new URL(request.url);
-  const query = /\?([^#]*)/.exec(request.url)?.[1];
+  const query = /^[^?#]*\?([^#]*)/.exec(request.url)?.[1];
   return {
     head: {
       method: request.method,
@@ -48,8 +49,8 @@ function createDoor(request: Request, context: FetchContext, settings: Settings)
     native: context.native,
     codings: "identity",
     closing: false,
-    body: (maxBytes) =>
-      collectStream(request.body, {
+    body: async (maxBytes) =>
+      collectStream(bodyOf(request), {
         maxBytes,
         within: settings.timeouts.callerBody,
         announced: lengthOf(request),
@@ -67,51 +68,18 @@ function toResponse({ status, headers, body }: Answer): Response {
   return new Response(body.length === 0 ? null : new Uint8Array(body), { status, headers: toHeaders(headers) });
 }
 
-/** One exchange under way: what was counted, and the switch that ends it. */
-interface Run {
-  readonly exchange: Exchange;
-  readonly sender: Sender;
-  readonly hostLimit: string | undefined;
-  readonly abort: AbortController;
-  bytesIn: number;
-  bytesOut: number;
-  status: number | undefined;
-  /** Going on without the caller ends here. */
-  patience: ReturnType<typeof setTimeout> | undefined;
-}
-
 async function carryOut(exchange: Exchange, door: Door, request: Request, context: FetchContext): Promise<Response> {
-  const abort = new AbortController();
-  const run: Run = {
-    exchange,
-    sender: context.sender ?? fetchSender,
-    hostLimit: context.hostLimit,
-    abort,
-    bytesIn: 0,
-    bytesOut: 0,
-    status: undefined,
-    patience: undefined,
-  };
-  const leave = (): void => {
-    if (exchange.whenCallerLeaves === "abort") abort.abort(callerLeft);
-    else run.patience = setTimeout(() => abort.abort(callerLeft), exchange.finishWithin);
-  };
-  if (request.signal.aborted) leave();
-  else request.signal.addEventListener("abort", leave, { once: true });
-  const answered = answerOver(run, request);
+  const run = createRun(exchange, context.sender ?? fetchSender, request.signal);
+  const answered = answerOver(run, request, context.hostLimit);
   if (exchange.whenCallerLeaves === "finish") door.waitUntil(answered);
   return answered;
 }
 
-/** Why an exchange was stopped from our side. */
-const callerLeft = new Error("the caller left");
-const meterStopped = new Error("the caller may no longer call");
-
-async function answerOver(run: Run, request: Request): Promise<Response> {
+async function answerOver(run: Run, request: Request, hostLimit: string | undefined): Promise<Response> {
   const { exchange, abort } = run;
   let upstream: UpstreamAnswer;
   try {
-    upstream = await dispatch(run, request);
+    upstream = await dispatch(run, request, hostLimit);
   } catch (error) {
     return fail(run, error);
   }
@@ -133,32 +101,37 @@ async function answerOver(run: Run, request: Request): Promise<Response> {
   return new Response(body, { status: head.status, headers: toHeaders(head.headers) });
 }
 
-async function dispatch(run: Run, request: Request): Promise<UpstreamAnswer> {
+async function dispatch(run: Run, request: Request, hostLimit: string | undefined): Promise<UpstreamAnswer> {
   const { up } = run.exchange;
-  const timer = setTimeout(
-    () => run.abort.abort(new DOMException("fal.ai did not answer in time", "TimeoutError")),
-    up.timeouts.head,
-  );
+  const late = (): void => run.abort.abort(new DOMException("fal.ai did not answer in time", "TimeoutError"));
+  let timer = setTimeout(late, up.timeouts.head);
+  // Upstream cannot answer what has not arrived, so its time starts anew with every piece of the body.
   const count = (bytes: number): void => {
     run.bytesIn += bytes;
+    clearTimeout(timer);
+    timer = setTimeout(late, up.timeouts.head);
   };
-  const given = up.body === "stream" ? bodyOf(request) : up.body;
-  const limits = {
-    maxBytes: up.maxBodyBytes,
-    within: up.timeouts.body,
-    announced: lengthOf(request),
-    hostLimit: run.hostLimit,
-    count,
-  };
-  const body = given instanceof ReadableStream ? limitStream(given, limits) : given;
-  if (body instanceof Uint8Array) count(body.length);
   try {
-    return await run.sender.send(up, body, run.abort.signal);
-  } catch (error) {
-    if (!up.repeatable || run.abort.signal.aborted || !isReset(error)) throw error;
-    return await run.sender.send(up, body, run.abort.signal);
+    const given = up.body === "stream" ? bodyOf(request) : up.body;
+    const announced = lengthOf(request);
+    const limits = { maxBytes: up.maxBodyBytes, within: up.timeouts.body, announced, hostLimit, count };
+    if (given instanceof Uint8Array) count(given.length);
+    return await send(run, given instanceof ReadableStream ? limitStream(given, limits) : given);
   } finally {
     clearTimeout(timer);
+  }
+}
+
+/** What may be repeated is sent once more when the connection broke before any answer. */
+async function send(
+  { exchange: { up }, sender, abort }: Run,
+  body: ReadableStream<Uint8Array> | Uint8Array | null,
+): Promise<UpstreamAnswer> {
+  try {
+    return await sender.send(up, body, abort.signal);
+  } catch (error) {
+    if (!up.repeatable || abort.signal.aborted || !isReset(error)) throw error;
+    return sender.send(up, body, abort.signal);
   }
 }
 
@@ -169,6 +142,11 @@ function lengthOf(request: Request): number | undefined {
 
 /** A body that is there in name only is none, so that it goes upstream with a length of 0. */
 function bodyOf(request: Request): ReadableStream<Uint8Array> | null {
+  if (request.bodyUsed || request.body?.locked === true) {
+    throw new ProxyError("body_consumed", {
+      log: "the Request's body was read before it reached the proxy: hand over the Request unread, or its clone()",
+    });
+  }
   return request.headers.get("content-length") === "0" ? null : request.body;
 }
 
@@ -188,89 +166,19 @@ async function answerCollected(run: Run, upstream: UpstreamAnswer, limit: number
 
 function fail(run: Run, error: unknown): Response {
   const reason: unknown = run.abort.signal.aborted ? run.abort.signal.reason : error;
+  if (reason === callerLeft) {
+    finish(run, "left");
+    return new Response(null, { status: clientClosedRequest });
+  }
   const root = rootOf(reason);
   // A body that broke never made a whole request, so nothing can have run.
   const ending = root instanceof ProxyError || !run.sender.wasSent(error) ? "unsent" : "unanswered";
   const answer = run.exchange.failed(ending, root);
   run.status = answer.status;
-  finish(run, reason === callerLeft ? "left" : ending);
+  finish(run, ending);
   run.abort.abort();
   return toResponse(answer);
 }
 
-function finish({ exchange, bytesIn, bytesOut, status, patience }: Run, ending: Ending): void {
-  clearTimeout(patience);
-  exchange.end(ending, { bytesIn, bytesOut, status });
-}
-
-/** Pulls upstream's body as the caller takes it, ends it visibly broken when upstream breaks, and stops it when the caller leaves. */
-function passThrough(
-  run: Run,
-  source: ReadableStream<Uint8Array>,
-  body: AnswerHead["body"],
-  signal: AbortSignal,
-): ReadableStream<Uint8Array> {
-  const reader = source.getReader();
-  const rewriter = typeof body === "object" && "rewrite" in body ? body.rewrite : undefined;
-  const { idle } = run.exchange.up.timeouts;
-  const stopMeter = startMeter(run);
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const over = (ending: Ending): void => {
-    clearTimeout(timer);
-    stopMeter();
-    signal.removeEventListener("abort", leave);
-    finish(run, ending);
-  };
-  const leave = (): void => {
-    run.abort.abort(callerLeft);
-    over("left");
-  };
-  signal.addEventListener("abort", leave, { once: true });
-  return new ReadableStream<Uint8Array>(
-    {
-      async pull(controller) {
-        try {
-          for (;;) {
-            timer = setTimeout(() => run.abort.abort(new DOMException("fal.ai went silent", "TimeoutError")), idle);
-            const { done, value } = await reader.read();
-            clearTimeout(timer);
-            const bytes = done ? rewriter?.end() : rewriter === undefined ? value : rewriter.push(value);
-            run.bytesOut += bytes?.length ?? 0;
-            if (bytes !== undefined && bytes.length > 0) controller.enqueue(bytes);
-            if (done) {
-              over("complete");
-              controller.close();
-              return;
-            }
-            if (bytes !== undefined && bytes.length > 0) return;
-          }
-        } catch (error) {
-          over(
-            run.abort.signal.reason === meterStopped
-              ? "stopped"
-              : run.abort.signal.reason === callerLeft
-                ? "left"
-                : "cut",
-          );
-          controller.error(error);
-        }
-      },
-      cancel: leave,
-    },
-    { highWaterMark: 0 },
-  );
-}
-
-function startMeter({ exchange, abort }: Run): () => void {
-  const { meter } = exchange;
-  if (meter === undefined) return () => undefined;
-  const timer = setInterval(() => {
-    meter.tick().then(
-      (answer) => {
-        if (answer === "stop") abort.abort(meterStopped);
-      },
-      () => abort.abort(meterStopped),
-    );
-  }, meter.everyMs);
-  return () => clearInterval(timer);
-}
+/** Nobody is there to read it; nginx logs a caller who left as 499. */
+const clientClosedRequest = 499;
