@@ -1,0 +1,14 @@
+import adapter from "@sveltejs/adapter-node";
+import { sveltekit } from "@sveltejs/kit/vite";
+import { defineConfig } from "vite";
+
+export default defineConfig({
+  plugins: [
+    sveltekit({
+      adapter: adapter(),
+      // Kit would refuse a cancel of fal's Python client, a PUT without content-type and Origin, and takes http for https.
+      // Keyway checks the Origin of its own calls; every cookie of this app is SameSite=Lax.
+      csrf: { trustedOrigins: ["*"] },
+    }),
+  ],
+});
