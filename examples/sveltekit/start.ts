@@ -10,16 +10,9 @@ const port = await findPort(process.env["PORT"] || "3000");
 const publicUrl = process.env["PUBLIC_URL"] || `http://${host === "0.0.0.0" ? "localhost" : host}:${port}`;
 const upstream = await findUpstream();
 
+const vite = fileURLToPath(new URL("bin/vite.js", import.meta.resolve("vite/package.json")));
 const command = isDev
-  ? [
-      fileURLToPath(import.meta.resolve("vite/bin/vite.js")),
-      "dev",
-      "--port",
-      String(port),
-      "--host",
-      host,
-      "--strictPort",
-    ]
+  ? [vite, "dev", "--port", String(port), "--host", host, "--strictPort"]
   : [join(import.meta.dirname, "build", "index.js")];
 const app = spawn(process.execPath, command, {
   cwd: import.meta.dirname,
