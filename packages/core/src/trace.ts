@@ -29,7 +29,7 @@ export function createTrace(head: Head, settings: Settings): Trace {
     if (settings.observe === undefined) return;
     id ??= crypto.randomUUID();
     const { call, caller } = trace;
-    const endpoint = call === undefined || call.endpoint === "" ? undefined : call.endpoint;
+    const endpoint = call === undefined || call.endpoint === "" ? undefined : printable(call.endpoint);
     const failed = (cause: unknown): void => settings.log.error("observe failed", cause);
     try {
       const told: unknown = settings.observe(
@@ -86,6 +86,11 @@ export function createTrace(head: Head, settings: Settings): Trace {
     },
   };
   return trace;
+}
+
+/** As it stands in a URL, and not longer than a line: a caller chose it. */
+function printable(endpoint: string): string {
+  return endpoint.replace(/[^!-~]/gu, encodeURIComponent).slice(0, 200);
 }
 
 type Common = Pick<ObserveEvent, "id" | "time" | "method" | "kind" | "endpoint" | "caller">;
