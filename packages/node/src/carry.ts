@@ -3,7 +3,7 @@ import type { Readable } from "node:stream";
 import type { AnswerHead, Ending, Exchange, Rewriter } from "@keyway/core";
 import type { Dispatcher } from "undici";
 import { toFlat, toHeaderList } from "./head.ts";
-import { type HandleContext, type Runtime, bodyConsumed, sendAnswer } from "./http.ts";
+import { type HandleContext, type Runtime, bodyConsumed, sendAnswer, writeHead } from "./http.ts";
 import { collectBody, smallBody, streamBody } from "./request-body.ts";
 
 /** One exchange on its way. Whoever ends it first, ends it: see {@link finish}. */
@@ -165,7 +165,7 @@ function onHead(run: Run, answer: AnswerHead): void {
   if (typeof body === "object" && "collect" in body) return;
   if (typeof body === "object") run.rewriter = body.rewrite;
   if (!isOpen(res)) return;
-  res.writeHead(answer.status, toFlat(answer.headers));
+  writeHead(res, answer.status, answer.headers);
   if (answer.flush) res.flushHeaders();
   if (exchange.meter !== undefined) startMeter(run, exchange.meter);
 }

@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { type Answer, type Door, type Exchange, type Keyway, ProxyError } from "@keyway/core";
+import { type Answer, type Door, type Exchange, type HeaderList, type Keyway, ProxyError } from "@keyway/core";
 import { carryOut } from "./carry.ts";
 import { toFlat, toHead } from "./head.ts";
 import { collectBody } from "./request-body.ts";
@@ -57,9 +57,23 @@ function endLingering(req: IncomingMessage): void {
 /** Writes an answer of our own. */
 export function sendAnswer(res: ServerResponse, { status, headers, body }: Answer): void {
   if (res.destroyed || res.headersSent) return;
-  res.writeHead(status, toFlat(headers));
+  writeHead(res, status, headers);
   if (body.length === 0 || res.req.method === "HEAD") res.end();
   else res.end(body);
+}
+
+/**
+ * Writes a head in one pass over a flat list. Where middleware such as compression has put its own `writeHead` in place, which knows
+ * no flat lists, the headers are set one by one.
+ */
+export function writeHead(res: ServerResponse, status: number, headers: HeaderList): void {
+  if (!Object.hasOwn(res, "writeHead")) {
+    res.writeHead(status, toFlat(headers));
+    return;
+  }
+  for (const [name] of headers) res.removeHeader(name);
+  for (const [name, value] of headers) res.appendHeader(name, value);
+  res.writeHead(status);
 }
 
 function createDoor(req: IncomingMessage, res: ServerResponse, context: HandleContext, runtime: Runtime): Door {

@@ -1,14 +1,15 @@
-import { Readable } from "node:stream";
+import { Duplex, Readable } from "node:stream";
 import type { ReadableStream as NodeStream } from "node:stream/web";
 import type { Sender, UpstreamAnswer, UpstreamRequest } from "@keyway/core";
 import type { Dispatcher } from "undici";
+import { decodedHeaders, findDecoder } from "./decode.ts";
 import { toFlat, toHeaderList } from "./head.ts";
 import { smallBody } from "./request-body.ts";
 import { createUpstreams } from "./upstream.ts";
 
 /**
  * Sends for the web transport on Node: connections, times and raw header lines are undici's, without what global fetch adds to a
- * request, decodes of an answer, or gives up after 300 seconds. Idle connections do not keep the process alive.
+ * request, and without its giving up after 300 seconds. Idle connections do not keep the process alive.
  *
  * @example
  * const sender = createNodeSender();
@@ -112,8 +113,8 @@ function createHandler(
         pull: () => started.resume(),
         cancel: () => end(() => started.abort(stopped())),
       };
-      const stream = hasBody(up.method, status) ? new ReadableStream(source, readAhead) : null;
-      answer({ status, headers, body: stream });
+      if (!hasBody(up.method, status)) return answer({ status, headers, body: null });
+      answer(decoded({ status, headers, body: new ReadableStream(source, readAhead) }));
     },
     onResponseData(started, chunk) {
       if (over || body === undefined) return;
@@ -123,6 +124,13 @@ function createHandler(
     onResponseEnd: () => end(() => body?.close()),
     onResponseError: (_controller, error) => end(() => (body === undefined ? fail(error, sent) : body.error(error))),
   };
+}
+
+function decoded(answer: UpstreamAnswer & { readonly body: ReadableStream<Uint8Array> }): UpstreamAnswer {
+  const create = findDecoder(answer.headers);
+  if (create === undefined) return answer;
+  const body = answer.body.pipeThrough(Duplex.toWeb(create()) as ReadableWritablePair<Uint8Array, Uint8Array>);
+  return { status: answer.status, headers: decodedHeaders(answer.headers), body };
 }
 
 /** Whether such an answer may have a body at all: a Response cannot be made with one where it may not. */
