@@ -1,0 +1,113 @@
+import { type ChildProcess, fork } from "node:child_process";
+import { once } from "node:events";
+import { request } from "node:http";
+import { join } from "node:path";
+import type { Writable } from "node:stream";
+import { describe, expect, it, onTestFinished } from "vitest";
+import { run } from "./conformance/stage.ts";
+import type { Report } from "./memory/serve.ts";
+import { type Upstream, startUpstream } from "./upstream.ts";
+import { answerTo, open, send } from "./wire.ts";
+
+const megabyte = 1024 * 1024;
+const most = 64 * megabyte;
+const piece = Buffer.alloc(256 * 1024, "0123456789abcdef");
+
+/** A mount in a process of its own, so that what is measured is only what the proxy holds. */
+async function serve(name: string, upstream: Upstream): Promise<{ url: string; grown(this: void): Promise<number> }> {
+  const child = fork(join(import.meta.dirname, "memory", "serve.ts"), [name, upstream.url], {
+    execArgv: ["--conditions=@keyway/source", "--expose-gc", "--disable-warning=ExperimentalWarning"],
+  });
+  onTestFinished(async () => {
+    const gone = once(child, "exit");
+    child.disconnect();
+    await upstream.close();
+    await gone;
+  });
+  const { url = "" } = await nextReport(child);
+  const grown = async (): Promise<number> => {
+    child.send("how much");
+    return (await nextReport(child)).grown ?? Number.NaN;
+  };
+  return { url, grown };
+}
+
+async function nextReport(child: ChildProcess): Promise<Report> {
+  const [message] = (await once(child, "message")) as [Report];
+  return message;
+}
+
+/** Writes as fast as it is let; `stalled` resolves with the bytes written when nothing moves any more. */
+function pour(to: Writable, total: number): { stalled: Promise<number>; finished: Promise<void> } {
+  let written = 0;
+  const finished = (async () => {
+    for (; written < total; written += piece.length) if (!to.write(piece)) await once(to, "drain");
+    to.end();
+  })();
+  const stalled = (async () => {
+    for (let before = -1, still = 0; still < 5;) {
+      await new Promise((resolve) => setTimeout(resolve, 30));
+      still = written === before ? still + 1 : 0;
+      before = written;
+    }
+    return written;
+  })();
+  return { stalled, finished };
+}
+
+const posted = [
+  ["x-fal-target-url", run],
+  ["content-type", "application/json"],
+] as const;
+
+describe.each(["node", "express 5", "web"])("%s holds little of", (name) => {
+  it("400 MB to a caller who does not read, and then reads it all", async () => {
+    const total = 400 * megabyte;
+    const upstream = await startUpstream();
+    const { url, grown } = await serve(name, upstream);
+    await send(url, { method: "POST", headers: posted, body: "{}" });
+    const poured = Promise.withResolvers<ReturnType<typeof pour>>();
+    upstream.answer(({ response }) => {
+      response.writeHead(200, { "content-type": "image/png", "content-length": total });
+      poured.resolve(pour(response, total));
+    });
+    await grown();
+    const incoming = await open(url, { method: "POST", headers: posted, body: "{}" });
+    const { stalled, finished } = await poured.promise;
+    expect(await stalled).toBeLessThan(most);
+    expect(await grown()).toBeLessThan(most);
+    let bytes = 0;
+    for (let part = await incoming.read(); part !== null; part = await incoming.read()) bytes += part.length;
+    await finished;
+    expect([bytes, incoming.response.complete]).toEqual([total, true]);
+  });
+});
+
+// fetch keeps what it has sent of a streamed body, so on the web transport the size limit (32 MiB) is the bound
+describe.each([
+  ["node", 400],
+  ["web", 32],
+])("%s holds little of", (name, megabytes) => {
+  it(`${megabytes} MB from a caller to an upstream that does not read, and then reads it all`, async () => {
+    const total = megabytes * megabyte;
+    const upstream = await startUpstream();
+    const { url, grown } = await serve(name, upstream);
+    await send(url, { method: "POST", headers: posted, body: "{}" });
+    upstream.answer(({ request: incoming }) => void incoming.removeAllListeners("data").pause());
+    await grown();
+    const headers = { ...Object.fromEntries(posted), "content-length": total };
+    const sending = request(url, { method: "POST", agent: false, headers }).on("error", () => undefined);
+    const { stalled, finished } = pour(sending, total);
+    expect(await stalled).toBeLessThan(most);
+    expect(await grown()).toBeLessThan(most);
+    let bytes = 0;
+    const arrival = upstream.arrivals[1];
+    for (const part of arrival?.received ?? []) bytes += part.length;
+    arrival?.request.on("data", (chunk: Buffer) => (bytes += chunk.length));
+    arrival?.request.once("end", () => arrival.response.end("{}")).resume();
+    const answer = await answerTo(sending);
+    answer.resume();
+    await finished;
+    expect([bytes, answer.statusCode]).toEqual([total, 200]);
+  });
+});
