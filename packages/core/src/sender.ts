@@ -25,15 +25,20 @@ export function createFetchSender(): Sender {
       const response = await fetch(up.origin + up.path, {
         method: up.method,
         headers: toHeaders(up.headers),
-        body: body as BodyInit | null,
+        body: (body instanceof Uint8Array ? streamOf(body) : body) as BodyInit | null,
         redirect: "manual",
         signal,
-        ...(body instanceof ReadableStream ? { duplex: "half" } : {}),
+        ...(body === null ? {} : { duplex: "half" }),
       });
       return { status: response.status, headers: decodedHeaders(response), body: response.body };
     },
     wasSent: (error) => !isUnsent(error),
   };
+}
+
+/** fetch sends bytes a second time when upstream answers 421 (WHATWG Fetch, section 4.6); a stream it cannot. */
+function streamOf(bytes: Uint8Array): ReadableStream<Uint8Array> {
+  return new Blob([new Uint8Array(bytes)]).stream();
 }
 
 export function toHeaders(list: HeaderList): Headers {
@@ -51,7 +56,7 @@ function decodedHeaders({ headers }: Response): HeaderList {
 }
 
 const unsentCodes =
-  /^(?:ECONNREFUSED|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH|UND_ERR_CONNECT_TIMEOUT|ERR_TLS.*|.*CERT.*|DEPTH_ZERO.*|UNABLE_TO.*)$/;
+  /^(?:ECONNREFUSED|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH|UND_ERR_CONNECT_TIMEOUT|ERR_TLS.*|ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION|ERR_SSL_UNSUPPORTED_PROTOCOL|.*CERT.*|DEPTH_ZERO.*|UNABLE_TO.*)$/;
 
 function isUnsent(error: unknown): boolean {
   const root = rootOf(error);
