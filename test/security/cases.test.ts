@@ -2,9 +2,15 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { mounts } from "../conformance/mounts/all.ts";
 import { type Field, type Ground, prepareGround, startField } from "./ground.ts";
 import { type Play, type Row, playRow, submitJob } from "./row.ts";
+import { answerRows } from "./rows/answers.ts";
 import { bodyRows } from "./rows/bodies.ts";
+import { configurationRows } from "./rows/configuration.ts";
+import { loadRows } from "./rows/load.ts";
+import { logRows } from "./rows/log.ts";
 import { methodRows } from "./rows/methods.ts";
 import { requestHeaderRows } from "./rows/request-headers.ts";
+import { shutdownRows } from "./rows/shutdown.ts";
+import { streamRows } from "./rows/streams.ts";
 import { targetRows } from "./rows/target.ts";
 
 const groups: Readonly<Record<string, { readonly least: number; readonly rows: readonly (Row | Play)[] }>> = {
@@ -12,6 +18,12 @@ const groups: Readonly<Record<string, { readonly least: number; readonly rows: r
   methods: { least: 8, rows: methodRows },
   "request headers": { least: 35, rows: requestHeaderRows },
   bodies: { least: 24, rows: bodyRows },
+  answers: { least: 50, rows: answerRows },
+  streams: { least: 5, rows: streamRows },
+  load: { least: 3, rows: loadRows },
+  configuration: { least: 6, rows: configurationRows },
+  shutdown: { least: 1, rows: shutdownRows },
+  log: { least: 2, rows: logRows },
 };
 
 const total = Object.values(groups).reduce((sum, { rows }) => sum + rows.length, 0);

@@ -1,6 +1,6 @@
 import { gzipSync } from "node:zlib";
 import { expect } from "vitest";
-import { raw } from "../../upstream.ts";
+import { raw } from "../hostile.ts";
 import type { Field } from "../ground.ts";
 import { type Play, type Row, ask, run, toBytes } from "../row.ts";
 
