@@ -48,7 +48,7 @@ export function finish(run: Run, ending: Ending): void {
 export function passThrough(
   run: Run,
   source: ReadableStream<Uint8Array>,
-  body: AnswerHead["body"],
+  { body, flush }: AnswerHead,
   caller: AbortSignal,
 ): ReadableStream<Uint8Array> {
   const reader = source.getReader();
@@ -56,6 +56,10 @@ export function passThrough(
   const { moved, over } = watchBody(run, caller);
   return new ReadableStream<Uint8Array>(
     {
+      start(controller) {
+        // Next and SvelteKit send the head with the first piece of the body, and an empty piece is one.
+        if (flush) controller.enqueue(new Uint8Array(0));
+      },
       async pull(controller) {
         try {
           for (;;) {

@@ -96,7 +96,7 @@ async function answerOver(run: Run, request: Request, hostLimit: string | undefi
       body: head.body === "none" ? new Uint8Array(0) : head.body,
     });
   }
-  const body = upstream.body === null ? null : passThrough(run, upstream.body, head.body, request.signal);
+  const body = upstream.body === null ? null : passThrough(run, upstream.body, head, request.signal);
   if (body === null) finish(run, "complete");
   return new Response(body, { status: head.status, headers: toHeaders(head.headers) });
 }
