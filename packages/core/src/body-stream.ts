@@ -45,12 +45,31 @@ export function limitStream(body: ReadableStream<Uint8Array>, limits: BodyLimits
         if (total <= maxBytes) return controller.enqueue(value);
         const error = tooLarge(maxBytes);
         controller.error(error);
-        await reader.cancel(error);
+        linger(reader);
       },
-      cancel: (reason) => reader.cancel(reason),
+      cancel: () => linger(reader),
     },
     { highWaterMark: 0 },
   );
+}
+
+/** How long a caller may go on sending a body that nobody wants, so that he can read the answer. Milliseconds. */
+const lingering = 5000;
+
+/** Lets go of a body. Some hosts break the connection when a body is cancelled, so the rest is taken for a while. */
+function linger(reader: ReadableStreamDefaultReader<Uint8Array>): void {
+  const timer = setTimeout(() => void reader.cancel().catch(ignore), lingering);
+  discard(reader)
+    .catch(ignore)
+    .finally(() => clearTimeout(timer));
+}
+
+async function discard(reader: ReadableStreamDefaultReader<Uint8Array>): Promise<void> {
+  while (!(await reader.read()).done);
+}
+
+function ignore(): void {
+  // The body is of no interest any more, and neither is how it ends.
 }
 
 async function readInTime(
