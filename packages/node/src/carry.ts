@@ -21,6 +21,8 @@ interface Run {
   rewriter: Rewriter | undefined;
   /** Why our side broke it off, if it did. */
   broken: "left" | "stopped" | "cut" | undefined;
+  /** The caller's body on its way, where it is streamed. */
+  upload: Readable | undefined;
   attempts: number;
   timer: NodeJS.Timeout | undefined;
   meter: NodeJS.Timeout | undefined;
@@ -50,6 +52,7 @@ export async function carryOut(
       collectedBytes: 0,
       rewriter: undefined,
       broken: undefined,
+      upload: undefined,
       attempts: 0,
       timer: undefined,
       meter: undefined,
@@ -83,9 +86,10 @@ async function prepareBody(run: Run, context: HandleContext): Promise<Body> {
   const limits = { maxBytes: up.maxBodyBytes, stallMs: up.timeouts.body };
   if (coding === undefined && (length === undefined || length === "0")) return null;
   if (coding === undefined && Number(length) <= smallBody) return count(run, await collectBody(run.req, limits));
-  return streamBody(run.req, limits, (bytes) => {
+  run.upload = streamBody(run.req, limits, (bytes) => {
     run.bytesIn += bytes;
   });
+  return run.upload;
 }
 
 function count(run: Run, body: Uint8Array | null): Uint8Array | null {
@@ -95,7 +99,7 @@ function count(run: Run, body: Uint8Array | null): Uint8Array | null {
 
 function dispatch(run: Run, body: Body, runtime: Runtime): void {
   const { up } = run.exchange;
-  if (run.ended) return;
+  if (run.ended) return void run.upload?.destroy();
   if (run.broken !== undefined) return finish(run, run.broken === "left" ? "left" : "cut");
   const headers =
     body instanceof Uint8Array || body === null ? up.headers.filter(([name]) => name !== "content-length") : up.headers;
@@ -275,6 +279,7 @@ function finish(run: Run, ending: Ending, error?: unknown): void {
   run.ended = true;
   clearTimeout(run.timer);
   clearInterval(run.meter);
+  run.upload?.destroy();
   const status = run.res.headersSent ? run.answer?.status : undefined;
   run.exchange.end(ending, { status, bytesIn: run.bytesIn, bytesOut: run.bytesOut, error });
   run.done();

@@ -95,5 +95,7 @@ export function streamBody(req: IncomingMessage, limits: BodyLimits, count: (byt
     end: () => body.push(null),
     fail: (error) => body.destroy(error),
   });
+  // Whoever sends it listens while he does. An error before or after that would have no listener, and end the process.
+  body.on("error", () => undefined);
   return body;
 }
