@@ -8,7 +8,7 @@ export interface Sealer {
   open(sealed: string, subject: Omit<Subject, "requestId">): Promise<string | undefined>;
 }
 
-export interface Subject {
+interface Subject {
   readonly caller: string;
   readonly app: string;
   readonly requestId: string;

@@ -47,7 +47,7 @@ export function findEndpoint(call: Call, endpoints: readonly Endpoint[]): Endpoi
 }
 
 /** Calls about a job that exists: they name the app only (fal-js drops the path), so any pattern that could have admitted it counts. */
-export function isJobCall(call: Call): boolean {
+function isJobCall(call: Call): boolean {
   return call.requestId !== undefined;
 }
 

@@ -1,7 +1,7 @@
 import { ProxyError } from "../errors.ts";
 
 /** fal's hosts that calls may go to; each call is rendered for exactly one of them. */
-export const upstreamHosts = ["fal.run", "queue.fal.run", "rest.fal.ai", "rest.alpha.fal.ai"] as const;
+const upstreamHosts = ["fal.run", "queue.fal.run", "rest.fal.ai", "rest.alpha.fal.ai"] as const;
 export type UpstreamHost = (typeof upstreamHosts)[number];
 
 /** Known to fal's clients, not spoken here: HTTP over WebSocket and WebRTC signalling. */
