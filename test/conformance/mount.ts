@@ -1,6 +1,7 @@
 import type { IncomingMessage, Server } from "node:http";
 import type { Duplex } from "node:stream";
 import type { KeywayOptions } from "@keyway/core";
+import type { TestContext } from "vitest";
 import { listenOnFreePort } from "../upstream.ts";
 
 /** A way to mount Keyway in a server. The suite is the same for all of them. */
@@ -10,7 +11,26 @@ export interface Mount {
   readonly transport: "node" | "web";
   /** Why there are no WebSockets, where there are none. */
   readonly noSockets?: string;
+  /** What its framework does to calls and answers before the proxy or after it: why, and what to do about it. */
+  readonly limits?: Readonly<Partial<Record<Limit, string>>>;
   readonly startMount: (options: KeywayOptions) => Promise<Mounted>;
+}
+
+/** What differs between frameworks, beyond what a proxy inside them can do. */
+export type Limit = "answer length" | "peer address" | "double slash" | "query spelling" | "draining";
+
+declare module "vitest" {
+  interface TaskMeta {
+    /** The limit that was met: the table shows it in place of a tick. */
+    limit?: Limit;
+  }
+}
+
+/** Whether this mount has a limit; the table then says that the behaviour met it. */
+export function isLimited(mount: Mount, limit: Limit, { task }: TestContext): boolean {
+  if (mount.limits?.[limit] === undefined) return false;
+  task.meta.limit = limit;
+  return true;
 }
 
 /** A running mount. */

@@ -1,12 +1,12 @@
 import type { Keyway } from "@keyway/core";
 import { describe, expect, it } from "vitest";
 import { valueIn } from "../../wire.ts";
-import type { Mount } from "../mount.ts";
+import { type Mount, isLimited } from "../mount.ts";
 import { codeOf, run, stage, stream } from "../stage.ts";
 
 /** Shutting down: what runs may finish, nothing new begins. */
 export function draining(mount: Mount): void {
-  if (mount.transport === "web") return hostDrains(mount);
+  if (mount.transport === "web" || mount.limits?.draining !== undefined) return hostDrains(mount);
   describe("close()", () => {
     it("waits for open calls, answers new ones 503, and tells how it went", async () => {
       const { upstream, mounted, open, ask } = await stage(mount, { timeouts: { drain: 10_000 } });
@@ -49,7 +49,8 @@ export function draining(mount: Mount): void {
 }
 
 function hostDrains(mount: Mount): void {
-  it("draining is the host's: closing the instance leaves an open answer whole", async () => {
+  it("draining is the host's: closing the instance leaves an open answer whole", async (context) => {
+    isLimited(mount, "draining", context);
     const { upstream, mounted, open } = await stage(mount);
     upstream.answer(({ response }) =>
       response.writeHead(200, { "content-type": "text/event-stream" }).write("data: 1\n\n"),

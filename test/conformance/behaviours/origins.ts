@@ -138,7 +138,9 @@ export function origins(mount: Mount): void {
       expect(valueIn(answer.headers, "access-control-allow-credentials")).toBe("true");
       expect(valueIn(answer.headers, "access-control-expose-headers")).toContain("x-fal-request-id");
       expect(valueIn(answer.headers, "cross-origin-resource-policy")).toBe("cross-origin");
-      expect(valueIn(answer.headers, "vary")).toContain("origin");
+      expect(answer.headers.some(([name, value]) => name.toLowerCase() === "vary" && value.startsWith("origin"))).toBe(
+        true,
+      );
     });
 
     it("refusals can be read too", async () => {

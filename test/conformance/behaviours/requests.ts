@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { always, upstreamKey } from "../../upstream.ts";
 import { type HeaderLine, answerTo } from "../../wire.ts";
 import { digest, inPieces, noise, oddBodies } from "../bytes.ts";
-import type { Mount } from "../mount.ts";
+import { type Mount, isLimited } from "../mount.ts";
 import { job, run, stage, stream } from "../stage.ts";
 
 /** Headers that cross, with the values they are sent with here. */
@@ -187,14 +187,15 @@ export function requests(mount: Mount): void {
       expect(upstream.arrivals[0]?.values("accept")).toEqual(["text/event-stream"]);
     });
 
-    it("the query of a run passes byte for byte", async () => {
+    it("the query of a run passes byte for byte", async (context) => {
       const { upstream, ask, askPath } = await stage(mount);
       const query = "?b=z+z&a=%C3%A9&a=1&empty=&flag";
       await ask(run + query);
       await askPath(run + query);
+      const inPath = isLimited(mount, "query spelling", context) ? `${query}=` : query;
       expect(upstream.arrivals.map(({ url }) => url)).toEqual([
         `/fal.run/demo/echo${query}`,
-        `/fal.run/demo/echo${query}`,
+        `/fal.run/demo/echo${inPath}`,
       ]);
     });
   });

@@ -5,5 +5,14 @@ export const nextApp: Mount = {
   name: "next-app",
   transport: "web",
   noSockets: "a route handler of Next gets no upgrades",
+  limits: {
+    "answer length":
+      "Next takes content-length off what route handlers answer, so a download shows no total. The pages router keeps it.",
+    "peer address": "Next tells a route handler no peer address. Behind a reverse proxy state `trustProxy: 1`.",
+    "double slash":
+      "Next answers 308 to a path with `//` before the route is asked. Use the header form, which fal's clients do.",
+    "query spelling":
+      "Next parses the query and writes it anew: `?flag` becomes `?flag=`, in path form. Use the header form.",
+  },
   startMount: createNextHost("next-app"),
 };

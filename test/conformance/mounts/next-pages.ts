@@ -5,5 +5,12 @@ export const nextPages: Mount = {
   name: "next-pages",
   transport: "node",
   noSockets: "an API route of Next gets no upgrades",
+  limits: {
+    "double slash":
+      "Next answers 308 to a path with `//` before the route is asked. Use the header form, which fal's clients do.",
+    "query spelling":
+      "Next parses the query and writes it anew: `?flag` becomes `?flag=`, in path form. Use the header form.",
+    draining: "Next tells nobody that it shuts down. It lets open answers end by itself when it is sent SIGTERM.",
+  },
   startMount: createNextHost("next-pages"),
 };
