@@ -1,10 +1,11 @@
 import type { Call } from "../call.ts";
-import { ProxyError, retryAfter } from "../errors.ts";
+import { type ErrorCode, ProxyError, retryAfter } from "../errors.ts";
+import type { HeaderList } from "../head.ts";
 import type { Settings } from "../options.ts";
-import type { Account, Admission, Admitted, Counter, Outcome, Reservation } from "../store.ts";
+import type { Account, Admission, Admitted, Allowance, Counter, Hold, Outcome, Slot } from "../store.ts";
 import type { KnownCaller } from "./caller.ts";
-import type { Price } from "./price.ts";
-import { toMicros } from "./price.ts";
+import type { Endpoint } from "./endpoint.ts";
+import { type Micros, type Price, toMicros } from "./price.ts";
 
 /** Money per calendar period, UTC. */
 export interface BudgetOption {
@@ -18,117 +19,189 @@ export interface RateOption {
   readonly per: "second" | "minute" | "hour" | "day";
 }
 
+/** What one scope may do. */
 export interface LimitSet {
   readonly budget?: BudgetOption;
   readonly requests?: RateOption;
+  /** Jobs in the queue or at work at the same time. */
+  readonly jobs?: number;
+  /** Streams and sockets open at the same time. */
+  readonly streams?: number;
 }
 
 /** Limits for each caller and for all together. */
 export interface LimitsOption {
   readonly caller?: LimitSet;
   readonly global?: LimitSet;
+  /** Status reads of one job per second. Default 15, more than any official client makes. */
+  readonly pollsPerSecond?: number;
+}
+
+/** Limits, resolved: a caller always has some, so that one alone cannot take everything. */
+export interface Limits {
+  readonly caller: LimitSet;
+  readonly global: LimitSet;
+  readonly pollsPerSecond: number;
 }
 
 const windows = { second: 1000, minute: 60_000, hour: 3_600_000, day: 86_400_000 } as const;
+const generous: LimitSet = { requests: { max: 6000, per: "minute" }, jobs: 1000, streams: 2000 };
 
-/**
- * Asks the store for what the call needs, in one question; throws 402, 429 or 500. Rates are asked before a body is read, money when
- * everything else has agreed. Answers what was set aside.
- */
-export async function admitCall(
-  ask: "rates" | "money" | "both",
-  call: Call,
-  caller: KnownCaller,
-  price: Price | undefined,
-  settings: Settings,
-): Promise<Reservation | undefined> {
-  const counters = ask === "money" ? [] : await countersOf(call, caller, settings);
-  const reservation =
-    ask === "rates" || price === undefined ? undefined : await reservationOf(call, caller, price, settings);
-  if (counters.length === 0 && reservation === undefined) return undefined;
-  const admission: Admission = { counters, reservation };
+export function resolveLimits(option: LimitsOption | undefined): Limits {
+  return { caller: { ...generous, ...option?.caller }, global: option?.global ?? {}, pollsPerSecond: option?.pollsPerSecond ?? 15 };
+}
+
+/** What a call asks for. */
+export interface Request {
+  readonly call: Call;
+  readonly caller: KnownCaller;
+  readonly endpoint: Endpoint | undefined;
+  readonly price: Price | undefined;
+}
+
+/** What a call was given. */
+export interface Grant {
+  readonly hold: Hold | undefined;
+  /** RateLimit fields for the answer. */
+  readonly headers: HeaderList;
+}
+
+/** One set of limits and whom it holds for. */
+interface Scope {
+  readonly name: string;
+  readonly label: string;
+  readonly limits: LimitSet;
+}
+
+/** Asks the store for rates alone, before a body is read. */
+export async function admitRates(request: Request, settings: Settings): Promise<HeaderList> {
+  const counters = await countersOf(request, settings);
+  return (await ask({ gate: gateKey, counters, hold: undefined }, settings)).headers;
+}
+
+/** Asks the store for rates (unless they were asked before), places and money at once; throws 402, 403, 429 or 500. */
+export async function admitCall(request: Request, micros: Micros | undefined, ratesToo: boolean, settings: Settings): Promise<Grant> {
+  const counters = ratesToo ? await countersOf(request, settings) : [];
+  const hold = await holdOf(request, micros, settings);
+  const { headers } = await ask({ gate: gateKey, counters, hold }, settings);
+  return { hold, headers };
+}
+
+/** While something stands here, nothing that spends is admitted. */
+export const gateKey = "keyway:2:paused";
+
+async function ask(admission: Admission, settings: Settings): Promise<{ headers: HeaderList }> {
+  if (admission.counters.length === 0 && admission.hold === undefined) return { headers: [] };
   const answer = await settings.askStore((store) => store.admit(admission));
-  if (!answer.ok) throw refuse(answer);
-  return reservation;
+  if (!answer.ok) throw refuse(answer, admission);
+  return { headers: rateHeaders(admission.counters, answer.allowances) };
 }
 
-/** What a finished call came to, or undefined when it does not end a job. */
-export function outcomeOf(kind: Call["kind"], status: number, units: number | undefined): Outcome | undefined {
+/** What a finished call came to; undefined when it does not end a job. */
+export function outcomeOf(kind: Call["kind"], status: number, units: number | undefined, unrun: boolean): Outcome | undefined {
   if (kind === "submit") return status >= 200 && status < 300 ? undefined : "release";
-  const unrun = [401, 403, 404, 405, 429].includes(status);
-  if (kind === "result" && (unrun || status === 400 || status < 200)) return undefined;
-  if (status >= 500 || unrun || units === 0) return "release";
-  return units === undefined ? "whole" : { units };
+  const gateway = [401, 403, 404, 405, 429].includes(status);
+  if (kind === "result" && (gateway || status === 400 || status < 200)) return undefined;
+  if (status >= 500 || gateway || units === 0 || (status === 499 && unrun)) return "release";
+  return { units };
 }
 
-/** The accounts that money of this caller is counted on, for balances too. */
-export async function accountsOf(
-  callerHash: string,
-  settings: Settings,
-): Promise<{ caller: Account; global: Account }> {
+/** The accounts that money of this caller is counted on. */
+export async function accountsOf(callerHash: string, settings: Settings): Promise<readonly [caller: Account, global: Account]> {
   const { caller, global } = settings.limits;
-  return {
-    caller: accountOf(`caller:${callerHash}`, caller.budget, settings),
-    global: accountOf(`global:${await settings.hashes.of("global")}`, global.budget, settings),
-  };
+  return [accountOf(`caller:${callerHash}`, caller.budget, settings), accountOf(`global:${await settings.hashes.of("global")}`, global.budget, settings)];
 }
 
-async function reservationOf(call: Call, caller: KnownCaller, price: Price, settings: Settings): Promise<Reservation> {
-  const accounts = await accountsOf(caller.hash, settings);
-  const leaseMs =
-    call.kind === "submit" ? settings.timeouts.jobLease : settings.timeouts.runHead + settings.timeouts.streamIdle;
-  return {
-    id: crypto.randomUUID(),
-    micros: price.reserve,
-    perUnit: price.perUnit,
-    accounts: [accounts.caller, accounts.global],
-    leaseMs,
-  };
+async function holdOf({ call, caller, endpoint, price }: Request, micros: Micros | undefined, settings: Settings): Promise<Hold | undefined> {
+  if (!spends(call)) return undefined;
+  const slots = (await scopesOf(caller, endpoint, settings)).flatMap(({ name, limits }) => slotOf(call, name, limits));
+  if (slots.length === 0 && micros === undefined) return undefined;
+  const { jobLease, openLease, runHead, streamIdle } = settings.timeouts;
+  const leaseMs = isOpen(call) ? openLease : call.kind === "submit" ? jobLease : runHead + streamIdle;
+  const accounts = micros === undefined ? [] : await accountsOf(caller.hash, settings);
+  const { perUnit, perSecond } = price ?? { perUnit: undefined, perSecond: undefined };
+  return { id: crypto.randomUUID(), micros: micros ?? 0, perUnit, perSecond, accounts, slots, leaseMs };
+}
+
+/** Calls that cost something or take a place. */
+export function spends({ kind }: Call): boolean {
+  return kind === "run" || kind === "stream" || kind === "submit" || kind === "realtime";
+}
+
+/** Calls that stay open and are asked about while they do. */
+export function isOpen({ kind }: Call): boolean {
+  return kind === "stream" || kind === "realtime";
+}
+
+function slotOf(call: Call, name: string, { jobs, streams }: LimitSet): Slot[] {
+  if (call.kind === "submit" && jobs !== undefined) return [{ key: `keyway:2:jobs:${name}`, max: jobs }];
+  if (isOpen(call) && streams !== undefined) return [{ key: `keyway:2:streams:${name}`, max: streams }];
+  return [];
+}
+
+async function scopesOf(caller: KnownCaller, endpoint: Endpoint | undefined, settings: Settings): Promise<Scope[]> {
+  const everybody = await settings.hashes.of("global");
+  const scopes: Scope[] = [
+    { name: `caller:${caller.hash}`, label: "caller", limits: settings.limits.caller },
+    { name: `global:${everybody}`, label: "global", limits: settings.limits.global },
+  ];
+  if (endpoint?.limits === undefined) return scopes;
+  const pattern = await settings.hashes.of(`endpoint ${endpoint.pattern}`);
+  const { caller: own, global } = endpoint.limits;
+  if (own !== undefined) scopes.push({ name: `endpoint:${pattern}:caller:${caller.hash}`, label: "endpoint", limits: own });
+  if (global !== undefined) scopes.push({ name: `endpoint:${pattern}`, label: "endpoint-global", limits: global });
+  return scopes;
 }
 
 function accountOf(name: string, budget: BudgetOption | undefined, settings: Settings): Account {
   const now = new Date(settings.now());
   const monthly = budget?.per === "month";
   const day = now.toISOString().slice(0, monthly ? 7 : 10);
-  const until = monthly
-    ? Date.UTC(now.getUTCFullYear(), now.getUTCMonth() + 1, 1)
-    : Date.UTC(now.getUTCFullYear(), now.getUTCMonth(), now.getUTCDate() + 1);
-  return {
-    key: `keyway:1:money:${name}:${day}`,
-    limit: budget === undefined ? undefined : toMicros(budget.usd),
-    until,
-  };
+  const until = monthly ? Date.UTC(now.getUTCFullYear(), now.getUTCMonth() + 1, 1) : Date.UTC(now.getUTCFullYear(), now.getUTCMonth(), now.getUTCDate() + 1);
+  return { key: `keyway:2:money:${name}:${day}`, limit: budget === undefined ? undefined : toMicros(budget.usd), until };
 }
 
-async function countersOf(call: Call, caller: KnownCaller, settings: Settings): Promise<Counter[]> {
+async function countersOf({ call, caller, endpoint }: Request, settings: Settings): Promise<(Counter & { label: string })[]> {
   if (call.kind === "upload") {
     if (settings.uploads === false) throw new ProxyError("uploads_refused");
-    return [
-      { key: `keyway:1:uploads:caller:${caller.hash}`, max: settings.uploads.perMinute, windowMs: windows.minute },
-    ];
+    return [{ key: `keyway:2:uploads:caller:${caller.hash}`, max: settings.uploads.perMinute, windowMs: windows.minute, label: "uploads" }];
   }
-  if (call.requestId !== undefined) return [];
-  const { caller: own, global } = settings.limits;
-  const counters: Counter[] = [];
-  if (own.requests !== undefined) counters.push(counterOf(`caller:${caller.hash}`, own.requests));
-  if (global.requests !== undefined)
-    counters.push(counterOf(`global:${await settings.hashes.of("global")}`, global.requests));
-  return counters;
+  if (!spends(call) && call.kind !== "token") return [];
+  const scopes = await scopesOf(caller, endpoint, settings);
+  return scopes.flatMap(({ name, label, limits: { requests } }) =>
+    requests === undefined ? [] : [{ key: `keyway:2:requests:${requests.per}:${name}`, max: requests.max, windowMs: windows[requests.per], label }],
+  );
 }
 
-function counterOf(name: string, rate: RateOption): Counter {
-  return { key: `keyway:1:requests:${rate.per}:${name}`, max: rate.max, windowMs: windows[rate.per] };
+/** RateLimit-Policy and RateLimit (IETF draft-ietf-httpapi-ratelimit-headers). */
+function rateHeaders(counters: readonly (Counter & { label?: string })[], allowances: readonly Allowance[]): HeaderList {
+  if (counters.length === 0) return [];
+  const name = (counter: Counter & { label?: string }): string => `"${counter.label ?? "rate"}"`;
+  const policy = counters.map((counter) => `${name(counter)};q=${counter.max};w=${Math.ceil(counter.windowMs / 1000)}`);
+  const left = counters.map((counter, index) => {
+    const { remaining, resetMs } = allowances[index] ?? { remaining: 0, resetMs: 0 };
+    return `${name(counter)};r=${remaining};t=${Math.ceil(resetMs / 1000)}`;
+  });
+  return [
+    ["ratelimit-policy", policy.join(", ")],
+    ["ratelimit", left.join(", ")],
+  ];
 }
 
-function refuse(answer: Exclude<Admitted, { ok: true }>): ProxyError {
-  switch (answer.why) {
-    case "full":
-      return new ProxyError("store_full", {
-        log: "the store is full of open reservations: raise maxKeys or use a shared store",
-      });
-    case "budget":
-      return new ProxyError("budget_exceeded", { headers: retryAfter(answer.retryAfterMs) });
-    case "rate":
-      return new ProxyError("rate_limited", { headers: retryAfter(answer.retryAfterMs) });
-  }
+const refusals: Readonly<Record<Exclude<Admitted, { ok: true }>["why"], ErrorCode>> = {
+  rate: "rate_limited",
+  slots: "too_many_open",
+  budget: "budget_exceeded",
+  paused: "paused",
+  full: "store_full",
+};
+
+function refuse(answer: Exclude<Admitted, { ok: true }>, { counters }: Admission): ProxyError {
+  const code = refusals[answer.why];
+  if (answer.why === "full") return new ProxyError(code, { log: "the store is full of open holds: raise maxKeys, or use a shared store" });
+  if (answer.why === "slots") return new ProxyError(code, { headers: retryAfter(5000) });
+  if (answer.why !== "rate") return new ProxyError(code);
+  const hit = counters.filter(({ key }) => key === answer.key);
+  const none = hit.map(() => ({ remaining: 0, resetMs: answer.retryAfterMs }));
+  return new ProxyError(code, { headers: [...retryAfter(answer.retryAfterMs), ...rateHeaders(hit, none)] });
 }
