@@ -101,10 +101,12 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): Store {
   };
 }
 
-function admit(state: State, { gate, counters, hold }: Admission): Admitted {
+function admit(state: State, { gate, recall, counters, hold }: Admission): Admitted {
   const now = state.now();
   sweep(state, now);
   if (state.values.get(gate) !== null) return { ok: false, why: "paused" };
+  const recalled = recall === undefined ? null : state.values.get(recall);
+  if (recalled !== null) return { ok: false, why: "recall", value: recalled };
   for (const counter of counters) {
     const wait = waitFor(state, counter, now);
     if (wait > 0) return { ok: false, why: "rate", key: counter.key, retryAfterMs: wait };

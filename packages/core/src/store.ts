@@ -45,6 +45,8 @@ export interface Hold {
 export interface Admission {
   /** Nothing is admitted while a value stands under this key. */
   readonly gate: string;
+  /** If a value stands under this key it is answered, and nothing is taken. */
+  readonly recall: string | undefined;
   readonly counters: readonly Counter[];
   readonly hold: Hold | undefined;
 }
@@ -53,7 +55,8 @@ export type Admitted =
   | { readonly ok: true; readonly allowances: readonly Allowance[] }
   | { readonly ok: false; readonly why: "rate"; readonly key: string; readonly retryAfterMs: number }
   | { readonly ok: false; readonly why: "slots" | "budget"; readonly key: string }
-  | { readonly ok: false; readonly why: "paused" | "full" };
+  | { readonly ok: false; readonly why: "paused" | "full" }
+  | { readonly ok: false; readonly why: "recall"; readonly value: string };
 
 /** How a paid call came out: fal's billable units, seconds of inference, neither (charged whole), or nothing to pay. */
 export type Outcome = { readonly units?: number | undefined; readonly seconds?: number | undefined } | "release";

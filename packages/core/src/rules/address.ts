@@ -23,3 +23,19 @@ function forwardedFor(headers: HeaderList): string[] {
 function normalise(address: string | undefined): string | undefined {
   return address?.replace(/^::ffff:(?=\d+\.)/i, "").slice(0, 64);
 }
+
+/** The name that an address is counted by: an IPv6 address by its /64, which is what one customer gets. */
+export function bucketOf(address: string | undefined): string {
+  if (address === undefined) return "address unknown";
+  if (!address.includes(":")) return `address ${address}`;
+  return `address ${expand(address.split("%", 1)[0] ?? "").slice(0, 4).join(":")}::/64`;
+}
+
+/** The eight groups of an IPv6 address, without leading zeros (RFC 4291, section 2.2). */
+function expand(address: string): string[] {
+  const [left = "", right] = address.toLowerCase().split("::");
+  const head = left === "" ? [] : left.split(":");
+  const tail = right === undefined || right === "" ? [] : right.split(":");
+  const zeros = right === undefined ? 0 : Math.max(0, 8 - head.length - tail.length);
+  return [...head, ...Array.from({ length: zeros }, () => "0"), ...tail].map((group) => group.replace(/^0+(?=.)/, ""));
+}

@@ -64,6 +64,8 @@ export interface Grant {
   readonly hold: Hold | undefined;
   /** RateLimit fields for the answer. */
   readonly headers: HeaderList;
+  /** What stood under the key to recall; then nothing was taken. */
+  readonly recalled: string | undefined;
 }
 
 /** One set of limits and whom it holds for. */
@@ -76,25 +78,26 @@ interface Scope {
 /** Asks the store for rates alone, before a body is read. */
 export async function admitRates(request: Request, settings: Settings): Promise<HeaderList> {
   const counters = await countersOf(request, settings);
-  return (await ask({ gate: gateKey, counters, hold: undefined }, settings)).headers;
+  return (await askStore({ gate: gateKey, recall: undefined, counters, hold: undefined }, settings)).headers;
 }
 
 /** Asks the store for rates (unless they were asked before), places and money at once; throws 402, 403, 429 or 500. */
-export async function admitCall(request: Request, micros: Micros | undefined, ratesToo: boolean, settings: Settings): Promise<Grant> {
-  const counters = ratesToo ? await countersOf(request, settings) : [];
-  const hold = await holdOf(request, micros, settings);
-  const { headers } = await ask({ gate: gateKey, counters, hold }, settings);
-  return { hold, headers };
+export async function admitCall(request: Request, ask: { micros: Micros | undefined; rates: boolean; recall: string | undefined }, settings: Settings): Promise<Grant> {
+  const counters = ask.rates ? await countersOf(request, settings) : [];
+  const hold = await holdOf(request, ask.micros, settings);
+  const { headers, recalled } = await askStore({ gate: gateKey, recall: ask.recall, counters, hold }, settings);
+  return { hold: recalled === undefined ? hold : undefined, headers, recalled };
 }
 
 /** While something stands here, nothing that spends is admitted. */
 export const gateKey = "keyway:2:paused";
 
-async function ask(admission: Admission, settings: Settings): Promise<{ headers: HeaderList }> {
-  if (admission.counters.length === 0 && admission.hold === undefined) return { headers: [] };
+async function askStore(admission: Admission, settings: Settings): Promise<{ headers: HeaderList; recalled: string | undefined }> {
+  if (admission.counters.length === 0 && admission.hold === undefined) return { headers: [], recalled: undefined };
   const answer = await settings.askStore((store) => store.admit(admission));
-  if (!answer.ok) throw refuse(answer, admission);
-  return { headers: rateHeaders(admission.counters, answer.allowances) };
+  if (answer.ok) return { headers: rateHeaders(admission.counters, answer.allowances), recalled: undefined };
+  if (answer.why === "recall") return { headers: [], recalled: answer.value };
+  throw refuse(answer, admission);
 }
 
 /** What a finished call came to; undefined when it does not end a job. */
@@ -106,19 +109,25 @@ export function outcomeOf(kind: Call["kind"], status: number, units: number | un
   return { units };
 }
 
-/** The accounts that money of this caller is counted on. */
-export async function accountsOf(callerHash: string, settings: Settings): Promise<readonly [caller: Account, global: Account]> {
-  const { caller, global } = settings.limits;
-  return [accountOf(`caller:${callerHash}`, caller.budget, settings), accountOf(`global:${await settings.hashes.of("global")}`, global.budget, settings)];
+/** The account that a caller's own money is counted on. */
+export function accountOfCaller(callerHash: string, settings: Settings): Account {
+  return accountOf(`caller:${callerHash}`, settings.limits.caller.budget, settings);
+}
+
+/** The account that everybody's money is counted on. */
+export async function accountOfAll(settings: Settings): Promise<Account> {
+  return accountOf(`global:${await settings.hashes.of("global")}`, settings.limits.global.budget, settings);
 }
 
 async function holdOf({ call, caller, endpoint, price }: Request, micros: Micros | undefined, settings: Settings): Promise<Hold | undefined> {
   if (!spends(call)) return undefined;
-  const slots = (await scopesOf(caller, endpoint, settings)).flatMap(({ name, limits }) => slotOf(call, name, limits));
+  const scopes = await scopesOf(caller, endpoint, settings);
+  const slots = scopes.flatMap(({ name, limits }) => slotOf(call, name, limits));
   if (slots.length === 0 && micros === undefined) return undefined;
   const { jobLease, openLease, runHead, streamIdle } = settings.timeouts;
   const leaseMs = isOpen(call) ? openLease : call.kind === "submit" ? jobLease : runHead + streamIdle;
-  const accounts = micros === undefined ? [] : await accountsOf(caller.hash, settings);
+  const counted = micros === undefined ? [] : scopes.filter(({ label, limits }) => limits.budget !== undefined || label === "caller" || label === "global");
+  const accounts = counted.map(({ name, limits }) => accountOf(name, limits.budget, settings));
   const { perUnit, perSecond } = price ?? { perUnit: undefined, perSecond: undefined };
   return { id: crypto.randomUUID(), micros: micros ?? 0, perUnit, perSecond, accounts, slots, leaseMs };
 }
@@ -145,6 +154,7 @@ async function scopesOf(caller: KnownCaller, endpoint: Endpoint | undefined, set
     { name: `caller:${caller.hash}`, label: "caller", limits: settings.limits.caller },
     { name: `global:${everybody}`, label: "global", limits: settings.limits.global },
   ];
+  if (caller.group !== undefined) scopes.push({ name: `group:${caller.group}`, label: "group", limits: settings.limits.caller });
   if (endpoint?.limits === undefined) return scopes;
   const pattern = await settings.hashes.of(`endpoint ${endpoint.pattern}`);
   const { caller: own, global } = endpoint.limits;
@@ -188,7 +198,7 @@ function rateHeaders(counters: readonly (Counter & { label?: string })[], allowa
   ];
 }
 
-const refusals: Readonly<Record<Exclude<Admitted, { ok: true }>["why"], ErrorCode>> = {
+const refusals: Readonly<Record<Refused["why"], ErrorCode>> = {
   rate: "rate_limited",
   slots: "too_many_open",
   budget: "budget_exceeded",
@@ -196,7 +206,9 @@ const refusals: Readonly<Record<Exclude<Admitted, { ok: true }>["why"], ErrorCod
   full: "store_full",
 };
 
-function refuse(answer: Exclude<Admitted, { ok: true }>, { counters }: Admission): ProxyError {
+type Refused = Exclude<Admitted, { ok: true } | { why: "recall" }>;
+
+function refuse(answer: Refused, { counters }: Admission): ProxyError {
   const code = refusals[answer.why];
   if (answer.why === "full") return new ProxyError(code, { log: "the store is full of open holds: raise maxKeys, or use a shared store" });
   if (answer.why === "slots") return new ProxyError(code, { headers: retryAfter(5000) });
