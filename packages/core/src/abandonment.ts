@@ -29,7 +29,9 @@ export function createAbandonment(after: number, settings: () => Settings): Aban
     for (const [id, { note, at }] of jobs) {
       if (at > stale) continue;
       jobs.delete(id);
-      cancelOnce(note, at, settings()).catch((cause: unknown) => settings().log.error("an abandoned job could not be cancelled", cause));
+      cancelOnce(note, at, settings()).catch((cause: unknown) =>
+        settings().log.error("an abandoned job could not be cancelled", cause),
+      );
     }
     if (jobs.size > 0) return;
     clearInterval(timer);
@@ -58,5 +60,6 @@ async function cancelOnce(note: JobNote, at: number, settings: Settings): Promis
   const key = await seenKey(note.id, settings);
   const last = await settings.askStore((store) => store.get(key));
   if (last !== null && Number(last) > at) return;
-  if (await settings.askStore((store) => store.claim(`${key}:cancelled`, 24 * 3_600_000))) await cancelJob(note, settings);
+  if (await settings.askStore((store) => store.claim(`${key}:cancelled`, 24 * 3_600_000)))
+    await cancelJob(note, settings);
 }

@@ -22,7 +22,10 @@ export interface AnonymousOptions {
 export function anonymous({ secret, cookie = "keyway_id", days = 365 }: AnonymousOptions): Authorize {
   const secrets = typeof secret === "string" ? [secret] : [...secret];
   if (secrets.length === 0 || secrets.some((one) => typeof one !== "string" || one.length < 16)) {
-    throw new ProxyError("invalid_option", { message: 'Keyway: anonymous needs a secret of at least 16 characters: anonymous({ secret: process.env.COOKIE_SECRET })' });
+    throw new ProxyError("invalid_option", {
+      message:
+        "Keyway: anonymous needs a secret of at least 16 characters: anonymous({ secret: process.env.COOKIE_SECRET })",
+    });
   }
   const sealer = createSealer(() => secrets);
   const subject = { caller: "anonymous", app: cookie };
@@ -35,12 +38,16 @@ export function anonymous({ secret, cookie = "keyway_id", days = 365 }: Anonymou
     const id = crypto.randomUUID();
     const sealed = await sealer.seal({ ...subject, requestId: id });
     const secure = context.secure ? "; Secure" : "";
-    return { id: `anonymous ${id}`, group, setCookie: `${cookie}=${sealed}; Path=/; HttpOnly; SameSite=Lax; Max-Age=${days * 86_400}${secure}` };
+    return {
+      id: `anonymous ${id}`,
+      group,
+      setCookie: `${cookie}=${sealed}; Path=/; HttpOnly; SameSite=Lax; Max-Age=${days * 86_400}${secure}`,
+    };
   };
 }
 
 const noCookie =
-  "Anonymous callers of another origin must bring their cookie: send requests with credentials: \"include\" after one request from the app's own origin, or sign callers in.";
+  'Anonymous callers of another origin must bring their cookie: send requests with credentials: "include" after one request from the app\'s own origin, or sign callers in.';
 
 /** A page of another origin could never keep the cookie, and would be somebody new on every call. */
 function isCrossOrigin({ headers, ownOrigin }: AuthorizeContext): boolean {

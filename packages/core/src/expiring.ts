@@ -4,6 +4,8 @@ export interface Expiring {
   set(key: string, value: string, leaseMs: number): void;
   delete(key: string): void;
   size(): number;
+  /** Forgets what was set first. */
+  dropOldest(): void;
   sweep(): void;
 }
 
@@ -14,9 +16,13 @@ export function createExpiring(now: () => number): Expiring {
       const entry = entries.get(key);
       return entry === undefined || entry.until <= now() ? null : entry.value;
     },
-    set: (key, value, leaseMs) => void entries.set(key, { value, until: now() + leaseMs }),
+    set(key, value, leaseMs) {
+      entries.delete(key);
+      entries.set(key, { value, until: now() + leaseMs });
+    },
     delete: (key) => void entries.delete(key),
     size: () => entries.size,
+    dropOldest: () => void entries.delete(entries.keys().next().value ?? ""),
     sweep() {
       const time = now();
       for (const [key, { until }] of entries) if (until <= time) entries.delete(key);

@@ -38,12 +38,18 @@ export function readNote(text: string | null | undefined): JobNote | undefined {
   if (text === null || text === undefined) return undefined;
   const note: Partial<JobNote> = JSON.parse(text);
   const { id, app, endpoint, caller, at } = note;
-  if (id === undefined || app === undefined || endpoint === undefined || caller === undefined || at === undefined) return undefined;
+  if (id === undefined || app === undefined || endpoint === undefined || caller === undefined || at === undefined)
+    return undefined;
   return { id, app, endpoint, caller, at };
 }
 
 /** Charges or releases a hold and tells the app. A store that fails leaves the hold to be charged when it expires. */
-export async function settleHold(name: HoldName, outcome: Outcome, settings: Settings, whose?: Omit<Spend, "usd">): Promise<void> {
+export async function settleHold(
+  name: HoldName,
+  outcome: Outcome,
+  settings: Settings,
+  whose?: Omit<Spend, "usd">,
+): Promise<void> {
   try {
     tell(await settings.askStore((store) => store.settle(name, outcome)), settings, whose);
   } catch (cause) {
@@ -109,12 +115,18 @@ const sender = createFetchSender();
 const patience = 10_000;
 
 /** One GET to fal's queue in the app's own name; the body is read only where it is wanted. */
-async function askUpstream(path: string, note: JobNote, settings: Settings, read: boolean): Promise<{ head: UpstreamHead; body: Uint8Array }> {
+async function askUpstream(
+  path: string,
+  note: JobNote,
+  settings: Settings,
+  read: boolean,
+): Promise<{ head: UpstreamHead; body: Uint8Array }> {
   const abort = new AbortController();
   const timer = setTimeout(() => abort.abort(), patience);
   try {
     const answer = await sender.send(await queueRequest("GET", path, note.caller, settings), null, abort.signal);
-    const body = read && answer.body !== null ? new Uint8Array(await new Response(answer.body).arrayBuffer()) : new Uint8Array(0);
+    const body =
+      read && answer.body !== null ? new Uint8Array(await new Response(answer.body).arrayBuffer()) : new Uint8Array(0);
     return { head: answer, body };
   } finally {
     clearTimeout(timer);
@@ -129,7 +141,12 @@ export async function cancelJob(note: JobNote, settings: Settings): Promise<void
   await answer.body?.cancel();
 }
 
-async function queueRequest(method: "GET" | "PUT", path: string, caller: string, settings: Settings): Promise<Parameters<typeof sender.send>[0]> {
+async function queueRequest(
+  method: "GET" | "PUT",
+  path: string,
+  caller: string,
+  settings: Settings,
+): Promise<Parameters<typeof sender.send>[0]> {
   const { upstream, apiKey, timeouts } = settings;
   const key = await resolveKey(apiKey, { id: caller, hash: "", isPublic: false, group: undefined });
   return {

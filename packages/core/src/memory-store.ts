@@ -59,6 +59,10 @@ interface State {
   readonly jobs: Map<string, string>;
   /** Holds that cost nothing so far; a late charge may still find them, so they go last but may go. */
   readonly released: Set<string>;
+  /** What settled jobs were charged, for corrections; the oldest go when room is needed. */
+  readonly charges: Map<string, { micros: Micros; readonly accounts: readonly string[] }>;
+  /** What is known of jobs; the oldest go when room is needed. */
+  readonly notes: Expiring;
   readonly values: Expiring;
   swept: number;
 }
@@ -82,6 +86,8 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): Store {
     held: new Map(),
     jobs: new Map(),
     released: new Set(),
+    charges: new Map(),
+    notes: createExpiring(now),
     values: createExpiring(now),
     swept: 0,
   };
@@ -91,11 +97,12 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): Store {
     end: async (job, seconds) => end(state, job, seconds),
     settle: async (name, outcome) => settle(state, name, outcome),
     extend: async (hold, leaseMs, micros) => extend(state, hold, leaseMs, micros),
+    correct: async (job, micros) => correct(state, job, micros),
     balances: async (accounts) => accounts.map((account) => balance(state, account)),
     openJobs: async (account, most) => openJobs(state, account, most),
     claim: async (key, leaseMs) => state.values.get(key) === null && (state.values.set(key, "", leaseMs), true),
     put: async (key, value, leaseMs) => state.values.set(key, value, leaseMs),
-    get: async (key) => state.values.get(key),
+    get: async (key) => state.values.get(key) ?? state.notes.get(key),
     remove: async (key) => state.values.delete(key),
     close: async () => undefined,
   };
@@ -139,7 +146,8 @@ function fits(state: State, { key, limit }: Account, micros: Micros): boolean {
 function windowOf(state: State, { key, windowMs }: Counter, now: number): Window {
   const start = now - (now % windowMs);
   const known = state.windows.get(key);
-  if (known === undefined || known.start < start - windowMs || known.start > start) return { start, current: 0, previous: 0 };
+  if (known === undefined || known.start < start - windowMs || known.start > start)
+    return { start, current: 0, previous: 0 };
   return known.start === start ? known : { start, current: 0, previous: known.current };
 }
 
@@ -154,7 +162,8 @@ function waitFor(state: State, counter: Counter, now: number): number {
   if (usedOf(window, windowMs, now) + 1 <= max) return 0;
   const rest = window.start + windowMs - now;
   const excess = window.current + 1 - max;
-  if (excess <= 0) return Math.max(1, Math.ceil(windowMs * (1 - -excess / Math.max(1, window.previous)) - (now - window.start)));
+  if (excess <= 0)
+    return Math.max(1, Math.ceil(windowMs * (1 - -excess / Math.max(1, window.previous)) - (now - window.start)));
   return max < 1 ? rest : Math.ceil(rest + windowMs * Math.min(1, excess / Math.max(1, window.current)));
 }
 
@@ -179,7 +188,18 @@ function purseOf(state: State, { key, until }: Account): Purse {
 
 /** Makes room by dropping the oldest rates; false when only money, places and claims remain. */
 function hasRoom(state: State): boolean {
-  const size = (): number => state.purses.size + state.held.size + state.values.size() + state.windows.size;
+  const size = (): number =>
+    state.purses.size +
+    state.held.size +
+    state.values.size() +
+    state.windows.size +
+    state.charges.size +
+    state.notes.size();
+  while (state.notes.size() > 0 && size() >= state.maxKeys) state.notes.dropOldest();
+  for (const job of state.charges.keys()) {
+    if (size() < state.maxKeys) return true;
+    state.charges.delete(job);
+  }
   for (const key of state.windows.keys()) {
     if (size() < state.maxKeys) return true;
     state.windows.delete(key);
@@ -192,6 +212,7 @@ function hasRoom(state: State): boolean {
 }
 
 function bind(state: State, id: string, job: string, note: string, leaseMs: number): void {
+  state.notes.set(job, note, leaseMs);
   const held = state.held.get(id);
   if (held === undefined) return;
   held.job = job;
@@ -228,6 +249,8 @@ function charge(state: State, id: string, outcome: Outcome): Settled | null {
     purse.spent += micros;
   }
   held.charged = micros;
+  if (held.job !== undefined)
+    state.charges.set(held.job, { micros, accounts: held.hold.accounts.map(({ key }) => key) });
   if (micros > 0 || held.job === undefined) forget(state, id);
   else state.released.add(id);
   return { micros, note: held.note };
@@ -238,6 +261,18 @@ function forget(state: State, id: string): void {
   if (job !== undefined) state.jobs.delete(job);
   state.held.delete(id);
   state.released.delete(id);
+}
+
+function correct(state: State, job: string, micros: Micros): Micros | null {
+  const charge = state.charges.get(job);
+  if (charge === undefined) return null;
+  const change = micros - charge.micros;
+  charge.micros = micros;
+  for (const key of charge.accounts) {
+    const purse = state.purses.get(key);
+    if (purse !== undefined) purse.spent += change;
+  }
+  return change;
 }
 
 function free(state: State, held: Held): void {
@@ -287,4 +322,5 @@ function sweep(state: State, now: number): void {
   }
   for (const [key, purse] of state.purses) if (purse.until <= now && purse.reserved === 0) state.purses.delete(key);
   state.values.sweep();
+  state.notes.sweep();
 }

@@ -23,6 +23,9 @@ const names = [
   "timeouts",
   "maxBodyBytes",
   "upstream",
+  "onSpend",
+  "abandoned",
+  "dryRun",
 ] as const satisfies readonly (keyof KeywayOptions)[];
 
 /** Options of the official proxy, each with the line that says the same here. */
@@ -173,6 +176,8 @@ const timeoutNames = [
   "authorize",
   "store",
   "jobLease",
+  "openLease",
+  "abandoned",
   "finish",
   "drain",
 ];

@@ -19,7 +19,11 @@ export function createPolls(perSecond: number, now: () => number): Polls {
       buckets.delete(job);
       if (buckets.size >= kept) buckets.delete(buckets.keys().next().value ?? "");
       buckets.set(job, { level: level < 1 ? level : level - 1, at: time });
-      if (level < 1) throw new ProxyError("rate_limited", { message: "This job's status is read too often.", headers: retryAfter(1000) });
+      if (level < 1)
+        throw new ProxyError("rate_limited", {
+          message: "This job's status is read too often.",
+          headers: retryAfter(1000),
+        });
     },
   };
 }

@@ -14,7 +14,11 @@ const keptFor = 60_000;
 const lookEvery = 200;
 
 /** What of a submit makes it the same submit: the endpoint with its query, and the body or the caller's Idempotency-Key. */
-export async function digestOf(path: string, idempotencyKey: string | undefined, body: Uint8Array | undefined): Promise<string | undefined> {
+export async function digestOf(
+  path: string,
+  idempotencyKey: string | undefined,
+  body: Uint8Array | undefined,
+): Promise<string | undefined> {
   if (idempotencyKey === undefined && body === undefined) return undefined;
   const head = new TextEncoder().encode(JSON.stringify([path, idempotencyKey ?? null]));
   const rest = idempotencyKey === undefined ? body : undefined;
@@ -31,14 +35,20 @@ export function replayKey(callerHash: string): string {
 }
 
 /** The answer that a repeated submit gets; undefined when it is not a repetition. Waits for a first one that is still under way. */
-export async function recallAnswer(recalled: string, digest: string | undefined, key: string, settings: Settings): Promise<Answer | undefined> {
+export async function recallAnswer(
+  recalled: string,
+  digest: string | undefined,
+  key: string,
+  settings: Settings,
+): Promise<Answer | undefined> {
   const until = settings.now() + settings.timeouts.finish;
   let text: string | null = recalled;
   for (;;) {
     const entry = readEntries(text).find((one) => one.digest === digest);
     if (entry === undefined) return undefined;
     const { answer } = entry;
-    if (answer !== undefined) return { type: "answer", status: answer.status, headers: answer.headers, body: fromBase64(answer.body) };
+    if (answer !== undefined)
+      return { type: "answer", status: answer.status, headers: answer.headers, body: fromBase64(answer.body) };
     if (settings.now() > until) throw new ProxyError("upstream_unanswered");
     await new Promise((resolve) => {
       setTimeout(resolve, lookEvery);
@@ -48,9 +58,19 @@ export async function recallAnswer(recalled: string, digest: string | undefined,
 }
 
 /** Notes that a caller left during a submit, or the answer that he did not get. */
-export async function keepAnswer(key: string, digest: string, answer: Entry["answer"] | (Omit<Answer, "type"> & { body: Uint8Array }) | undefined, settings: Settings): Promise<void> {
-  const kept = answer === undefined ? undefined : { ...answer, body: typeof answer.body === "string" ? answer.body : toBase64(answer.body) };
-  const others = readEntries(await settings.askStore((store) => store.get(key))).filter((entry) => entry.digest !== digest);
+export async function keepAnswer(
+  key: string,
+  digest: string,
+  answer: Entry["answer"] | (Omit<Answer, "type"> & { body: Uint8Array }) | undefined,
+  settings: Settings,
+): Promise<void> {
+  const kept =
+    answer === undefined
+      ? undefined
+      : { ...answer, body: typeof answer.body === "string" ? answer.body : toBase64(answer.body) };
+  const others = readEntries(await settings.askStore((store) => store.get(key))).filter(
+    (entry) => entry.digest !== digest,
+  );
   const entries: Entry[] = [...others.slice(-9), { digest, answer: kept }];
   await settings.askStore((store) => store.put(key, JSON.stringify(entries), keptFor));
 }

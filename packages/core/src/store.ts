@@ -112,6 +112,8 @@ export interface Store {
   settle(name: HoldName, outcome: Outcome): Promise<Settled | null>;
   /** Renews the lease of a call that is still open, and sets more money aside for it. False when it is gone or its budget is spent. */
   extend(hold: string, leaseMs: number, micros: Micros): Promise<boolean>;
+  /** Puts right what a settled job was charged. The change, or null when the charge is no longer known. */
+  correct(job: string, micros: Micros): Promise<Micros | null>;
   balances(accounts: readonly string[]): Promise<readonly Balance[]>;
   /** The oldest open jobs that draw on an account. */
   openJobs(account: string, most: number): Promise<readonly OpenJob[]>;

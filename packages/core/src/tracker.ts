@@ -33,7 +33,8 @@ const decoder = new TextDecoder("latin1");
 export function stateIn(chunk: Uint8Array): { state: JobState; seconds: number | undefined } | undefined {
   const state = /"status"\s*:\s*"(IN_QUEUE|IN_PROGRESS|COMPLETED)"/.exec(decoder.decode(chunk.subarray(0, 120)))?.[1];
   if (state !== "IN_QUEUE" && state !== "IN_PROGRESS" && state !== "COMPLETED") return undefined;
-  const time = state === "COMPLETED" ? /"inference_time"\s*:\s*([0-9][0-9.eE+-]*)/.exec(decoder.decode(chunk))?.[1] : undefined;
+  const time =
+    state === "COMPLETED" ? /"inference_time"\s*:\s*([0-9][0-9.eE+-]*)/.exec(decoder.decode(chunk))?.[1] : undefined;
   const seconds = Number(time);
   return { state, seconds: time !== undefined && Number.isFinite(seconds) ? seconds : undefined };
 }

@@ -28,7 +28,9 @@ function normalise(address: string | undefined): string | undefined {
 export function bucketOf(address: string | undefined): string {
   if (address === undefined) return "address unknown";
   if (!address.includes(":")) return `address ${address}`;
-  return `address ${expand(address.split("%", 1)[0] ?? "").slice(0, 4).join(":")}::/64`;
+  return `address ${expand(address.split("%", 1)[0] ?? "")
+    .slice(0, 4)
+    .join(":")}::/64`;
 }
 
 /** The eight groups of an IPv6 address, without leading zeros (RFC 4291, section 2.2). */

@@ -32,7 +32,12 @@ export interface AuthorizeContext {
 }
 
 /** A caller, or nobody (401), or a refusal with a message that the caller may read (403, or the status given). */
-export type Authorization = Caller | null | undefined | false | { readonly deny: true; readonly message?: string; readonly status?: 401 | 403 };
+export type Authorization =
+  | Caller
+  | null
+  | undefined
+  | false
+  | { readonly deny: true; readonly message?: string; readonly status?: 401 | 403 };
 
 /** Decides who calls. Asked once per call, and every 60 s for open streams and sockets. */
 export type Authorize = (context: AuthorizeContext) => Authorization | Promise<Authorization>;
@@ -57,8 +62,13 @@ export interface Identified {
 /** Asks the app who calls. Whatever is not clearly yes is no. */
 export async function identifyCaller(door: Door, call: Call, settings: Settings): Promise<Identified> {
   const address = addressOf(door.head, settings.trustProxy);
-  if (settings.authorize === "public") return { caller: await toKnown(bucketOf(address), true, undefined, settings), setCookie: undefined };
-  const answer = await askInTime(settings.authorize, createContext(door, call, address, settings), settings.timeouts.authorize);
+  if (settings.authorize === "public")
+    return { caller: await toKnown(bucketOf(address), true, undefined, settings), setCookie: undefined };
+  const answer = await askInTime(
+    settings.authorize,
+    createContext(door, call, address, settings),
+    settings.timeouts.authorize,
+  );
   if (answer === null || answer === undefined || answer === false) throw new ProxyError("unauthorized");
   if (typeof answer === "object" && "deny" in answer) {
     const message = typeof answer.message === "string" ? { message: answer.message.slice(0, 500) } : {};
@@ -70,7 +80,10 @@ export async function identifyCaller(door: Door, call: Call, settings: Settings)
     });
   }
   const { group, setCookie } = answer;
-  return { caller: await toKnown(answer.id, false, group, settings), setCookie: typeof setCookie === "string" ? setCookie : undefined };
+  return {
+    caller: await toKnown(answer.id, false, group, settings),
+    setCookie: typeof setCookie === "string" ? setCookie : undefined,
+  };
 }
 
 function createContext(door: Door, call: Call, address: string | undefined, settings: Settings): AuthorizeContext {
@@ -114,8 +127,18 @@ function isPromise<T>(value: T | Promise<T>): value is Promise<T> {
   return typeof value === "object" && value !== null && "then" in value;
 }
 
-async function toKnown(id: string, isPublic: boolean, group: string | undefined, settings: Settings): Promise<KnownCaller> {
+async function toKnown(
+  id: string,
+  isPublic: boolean,
+  group: string | undefined,
+  settings: Settings,
+): Promise<KnownCaller> {
   const { hashes } = settings;
   const hash = await hashes.of(`caller ${id}`);
-  return { id, hash, isPublic, group: typeof group === "string" && group !== "" ? await hashes.of(`group ${group}`) : undefined };
+  return {
+    id,
+    hash,
+    isPublic,
+    group: typeof group === "string" && group !== "" ? await hashes.of(`group ${group}`) : undefined,
+  };
 }

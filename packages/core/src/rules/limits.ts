@@ -48,7 +48,11 @@ const windows = { second: 1000, minute: 60_000, hour: 3_600_000, day: 86_400_000
 const generous: LimitSet = { requests: { max: 6000, per: "minute" }, jobs: 1000, streams: 2000 };
 
 export function resolveLimits(option: LimitsOption | undefined): Limits {
-  return { caller: { ...generous, ...option?.caller }, global: option?.global ?? {}, pollsPerSecond: option?.pollsPerSecond ?? 15 };
+  return {
+    caller: { ...generous, ...option?.caller },
+    global: option?.global ?? {},
+    pollsPerSecond: option?.pollsPerSecond ?? 15,
+  };
 }
 
 /** What a call asks for. */
@@ -82,7 +86,11 @@ export async function admitRates(request: Request, settings: Settings): Promise<
 }
 
 /** Asks the store for rates (unless they were asked before), places and money at once; throws 402, 403, 429 or 500. */
-export async function admitCall(request: Request, ask: { micros: Micros | undefined; rates: boolean; recall: string | undefined }, settings: Settings): Promise<Grant> {
+export async function admitCall(
+  request: Request,
+  ask: { micros: Micros | undefined; rates: boolean; recall: string | undefined },
+  settings: Settings,
+): Promise<Grant> {
   const counters = ask.rates ? await countersOf(request, settings) : [];
   const hold = await holdOf(request, ask.micros, settings);
   const { headers, recalled } = await askStore({ gate: gateKey, recall: ask.recall, counters, hold }, settings);
@@ -92,7 +100,10 @@ export async function admitCall(request: Request, ask: { micros: Micros | undefi
 /** While something stands here, nothing that spends is admitted. */
 export const gateKey = "keyway:2:paused";
 
-async function askStore(admission: Admission, settings: Settings): Promise<{ headers: HeaderList; recalled: string | undefined }> {
+async function askStore(
+  admission: Admission,
+  settings: Settings,
+): Promise<{ headers: HeaderList; recalled: string | undefined }> {
   if (admission.counters.length === 0 && admission.hold === undefined) return { headers: [], recalled: undefined };
   const answer = await settings.askStore((store) => store.admit(admission));
   if (answer.ok) return { headers: rateHeaders(admission.counters, answer.allowances), recalled: undefined };
@@ -101,7 +112,12 @@ async function askStore(admission: Admission, settings: Settings): Promise<{ hea
 }
 
 /** What a finished call came to; undefined when it does not end a job. */
-export function outcomeOf(kind: Call["kind"], status: number, units: number | undefined, unrun: boolean): Outcome | undefined {
+export function outcomeOf(
+  kind: Call["kind"],
+  status: number,
+  units: number | undefined,
+  unrun: boolean,
+): Outcome | undefined {
   if (kind === "submit") return status >= 200 && status < 300 ? undefined : "release";
   const gateway = [401, 403, 404, 405, 429].includes(status);
   if (kind === "result" && (gateway || status === 400 || status < 200)) return undefined;
@@ -119,14 +135,21 @@ export async function accountOfAll(settings: Settings): Promise<Account> {
   return accountOf(`global:${await settings.hashes.of("global")}`, settings.limits.global.budget, settings);
 }
 
-async function holdOf({ call, caller, endpoint, price }: Request, micros: Micros | undefined, settings: Settings): Promise<Hold | undefined> {
+async function holdOf(
+  { call, caller, endpoint, price }: Request,
+  micros: Micros | undefined,
+  settings: Settings,
+): Promise<Hold | undefined> {
   if (!spends(call)) return undefined;
   const scopes = await scopesOf(caller, endpoint, settings);
   const slots = scopes.flatMap(({ name, limits }) => slotOf(call, name, limits));
   if (slots.length === 0 && micros === undefined) return undefined;
   const { jobLease, openLease, runHead, streamIdle } = settings.timeouts;
   const leaseMs = isOpen(call) ? openLease : call.kind === "submit" ? jobLease : runHead + streamIdle;
-  const counted = micros === undefined ? [] : scopes.filter(({ label, limits }) => limits.budget !== undefined || label === "caller" || label === "global");
+  const counted =
+    micros === undefined
+      ? []
+      : scopes.filter(({ label, limits }) => limits.budget !== undefined || label === "caller" || label === "global");
   const accounts = counted.map(({ name, limits }) => accountOf(name, limits.budget, settings));
   const { perUnit, perSecond } = price ?? { perUnit: undefined, perSecond: undefined };
   return { id: crypto.randomUUID(), micros: micros ?? 0, perUnit, perSecond, accounts, slots, leaseMs };
@@ -154,11 +177,13 @@ async function scopesOf(caller: KnownCaller, endpoint: Endpoint | undefined, set
     { name: `caller:${caller.hash}`, label: "caller", limits: settings.limits.caller },
     { name: `global:${everybody}`, label: "global", limits: settings.limits.global },
   ];
-  if (caller.group !== undefined) scopes.push({ name: `group:${caller.group}`, label: "group", limits: settings.limits.caller });
+  if (caller.group !== undefined)
+    scopes.push({ name: `group:${caller.group}`, label: "group", limits: settings.limits.caller });
   if (endpoint?.limits === undefined) return scopes;
   const pattern = await settings.hashes.of(`endpoint ${endpoint.pattern}`);
   const { caller: own, global } = endpoint.limits;
-  if (own !== undefined) scopes.push({ name: `endpoint:${pattern}:caller:${caller.hash}`, label: "endpoint", limits: own });
+  if (own !== undefined)
+    scopes.push({ name: `endpoint:${pattern}:caller:${caller.hash}`, label: "endpoint", limits: own });
   if (global !== undefined) scopes.push({ name: `endpoint:${pattern}`, label: "endpoint-global", limits: global });
   return scopes;
 }
@@ -167,24 +192,52 @@ function accountOf(name: string, budget: BudgetOption | undefined, settings: Set
   const now = new Date(settings.now());
   const monthly = budget?.per === "month";
   const day = now.toISOString().slice(0, monthly ? 7 : 10);
-  const until = monthly ? Date.UTC(now.getUTCFullYear(), now.getUTCMonth() + 1, 1) : Date.UTC(now.getUTCFullYear(), now.getUTCMonth(), now.getUTCDate() + 1);
-  return { key: `keyway:2:money:${name}:${day}`, limit: budget === undefined ? undefined : toMicros(budget.usd), until };
+  const until = monthly
+    ? Date.UTC(now.getUTCFullYear(), now.getUTCMonth() + 1, 1)
+    : Date.UTC(now.getUTCFullYear(), now.getUTCMonth(), now.getUTCDate() + 1);
+  return {
+    key: `keyway:2:money:${name}:${day}`,
+    limit: budget === undefined ? undefined : toMicros(budget.usd),
+    until,
+  };
 }
 
-async function countersOf({ call, caller, endpoint }: Request, settings: Settings): Promise<(Counter & { label: string })[]> {
+async function countersOf(
+  { call, caller, endpoint }: Request,
+  settings: Settings,
+): Promise<(Counter & { label: string })[]> {
   if (call.kind === "upload") {
     if (settings.uploads === false) throw new ProxyError("uploads_refused");
-    return [{ key: `keyway:2:uploads:caller:${caller.hash}`, max: settings.uploads.perMinute, windowMs: windows.minute, label: "uploads" }];
+    return [
+      {
+        key: `keyway:2:uploads:caller:${caller.hash}`,
+        max: settings.uploads.perMinute,
+        windowMs: windows.minute,
+        label: "uploads",
+      },
+    ];
   }
   if (!spends(call) && call.kind !== "token") return [];
   const scopes = await scopesOf(caller, endpoint, settings);
   return scopes.flatMap(({ name, label, limits: { requests } }) =>
-    requests === undefined ? [] : [{ key: `keyway:2:requests:${requests.per}:${name}`, max: requests.max, windowMs: windows[requests.per], label }],
+    requests === undefined
+      ? []
+      : [
+          {
+            key: `keyway:2:requests:${requests.per}:${name}`,
+            max: requests.max,
+            windowMs: windows[requests.per],
+            label,
+          },
+        ],
   );
 }
 
 /** RateLimit-Policy and RateLimit (IETF draft-ietf-httpapi-ratelimit-headers). */
-function rateHeaders(counters: readonly (Counter & { label?: string })[], allowances: readonly Allowance[]): HeaderList {
+function rateHeaders(
+  counters: readonly (Counter & { label?: string })[],
+  allowances: readonly Allowance[],
+): HeaderList {
   if (counters.length === 0) return [];
   const name = (counter: Counter & { label?: string }): string => `"${counter.label ?? "rate"}"`;
   const policy = counters.map((counter) => `${name(counter)};q=${counter.max};w=${Math.ceil(counter.windowMs / 1000)}`);
@@ -210,7 +263,8 @@ type Refused = Exclude<Admitted, { ok: true } | { why: "recall" }>;
 
 function refuse(answer: Refused, { counters }: Admission): ProxyError {
   const code = refusals[answer.why];
-  if (answer.why === "full") return new ProxyError(code, { log: "the store is full of open holds: raise maxKeys, or use a shared store" });
+  if (answer.why === "full")
+    return new ProxyError(code, { log: "the store is full of open holds: raise maxKeys, or use a shared store" });
   if (answer.why === "slots") return new ProxyError(code, { headers: retryAfter(5000) });
   if (answer.why !== "rate") return new ProxyError(code);
   const hit = counters.filter(({ key }) => key === answer.key);

@@ -42,8 +42,14 @@ export function resolvePrice(option: unknown, pattern: string): Price {
   if (typeof option === "function") return { ...none, reserve: option as PriceFunction };
   const fields: Record<string, unknown> = typeof option === "object" && option !== null ? { ...option } : {};
   const amount = (name: string): number | undefined => (isAmount(fields[name]) ? fields[name] : undefined);
-  const has = (...names: string[]): boolean => Object.keys(fields).every((name) => names.includes(name) && isAmount(fields[name]));
-  const { perCall, perUnit, perSecond, perMinute } = { perCall: amount("perCall"), perUnit: amount("perUnit"), perSecond: amount("perSecond"), perMinute: amount("perMinute") };
+  const has = (...names: string[]): boolean =>
+    Object.keys(fields).every((name) => names.includes(name) && isAmount(fields[name]));
+  const { perCall, perUnit, perSecond, perMinute } = {
+    perCall: amount("perCall"),
+    perUnit: amount("perUnit"),
+    perSecond: amount("perSecond"),
+    perMinute: amount("perMinute"),
+  };
   if (perCall !== undefined && has("perCall")) return { ...none, reserve: toMicros(perCall) };
   if (perUnit !== undefined && has("perUnit", "reserveUnits")) {
     return { ...none, reserve: toMicros(perUnit * (amount("reserveUnits") ?? 1)), perUnit: toMicros(perUnit) };
@@ -51,7 +57,8 @@ export function resolvePrice(option: unknown, pattern: string): Price {
   if (perSecond !== undefined && has("perSecond", "reserveSeconds")) {
     return { ...none, reserve: toMicros(perSecond * (amount("reserveSeconds") ?? 60)), perSecond: toMicros(perSecond) };
   }
-  if (perMinute !== undefined && has("perMinute")) return { ...none, reserve: toMicros(perMinute), perMinute: toMicros(perMinute) };
+  if (perMinute !== undefined && has("perMinute"))
+    return { ...none, reserve: toMicros(perMinute), perMinute: toMicros(perMinute) };
   throw new ProxyError("invalid_option", {
     message: `Keyway: the price of "${pattern}" is { perCall: 0.04 }, { perUnit: 0.025, reserveUnits: 4 }, { perSecond: 0.001, reserveSeconds: 60 }, { perMinute: 0.06 } or (input) => 0.04, in US dollars.`,
   });
@@ -66,7 +73,9 @@ export async function reserveOf({ reserve }: Price, input: unknown, endpoint: st
   } catch (cause) {
     throw new ProxyError("input_rule_failed", { cause, log: `the price of ${endpoint} could not be computed` });
   }
-  throw new ProxyError("input_rule_failed", { log: `the price function of ${endpoint} must return US dollars as a number` });
+  throw new ProxyError("input_rule_failed", {
+    log: `the price function of ${endpoint} must return US dollars as a number`,
+  });
 }
 
 function isAmount(value: unknown): value is number {
