@@ -1,4 +1,5 @@
 // Makes a fresh clone ready: installs what the lock file names, then builds what changed. Runs on Node 20 and later.
+// What takes long and few need is built when it is named: node setup.mjs @keyway-examples/nextjs
 import { spawnSync } from "node:child_process";
 import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
@@ -21,4 +22,12 @@ function run(command, ...args) {
 if (!existsSync(installed) || statSync(installed).mtimeMs < statSync(lock).mtimeMs) {
   run("npm", "ci", "--no-audit", "--no-fund", "--loglevel=error");
 }
-run(join(root, "node_modules", ".bin", "turbo"), "run", "build", "--output-logs=errors-only", "--log-order=grouped");
+const wanted = ["./packages/*", "@keyway-examples/express", ...process.argv.slice(2)].map((name) => `--filter=${name}`);
+run(
+  join(root, "node_modules", ".bin", "turbo"),
+  "run",
+  "build",
+  ...wanted,
+  "--output-logs=errors-only",
+  "--log-order=grouped",
+);

@@ -18,10 +18,10 @@ export function createAbandonment(after: number, settings: () => Settings): Aban
   let timer: ReturnType<typeof setInterval> | undefined;
 
   function tellOthers(id: string, at: number): void {
-    const { askStore, log } = settings();
-    seenKey(id, settings())
-      .then((key) => askStore((store) => store.put(key, String(at), 2 * after)))
-      .catch((cause: unknown) => log.error("a read of a job could not be noted", cause));
+    const known = settings();
+    seenKey(id, known)
+      .then((key) => known.askStore((store) => store.put(key, String(at), 2 * after)))
+      .catch((cause: unknown) => known.log.error("a read of a job could not be noted", cause));
   }
 
   function look(): void {
@@ -46,10 +46,17 @@ export function createAbandonment(after: number, settings: () => Settings): Aban
       jobs.set(note.id, { note, at: now, told });
       if (told === now) tellOthers(note.id, now);
       timer ??= setInterval(look, Math.max(50, after / 10));
+      letExit(timer);
     },
     over: (id) => void jobs.delete(id),
     close: () => clearInterval(timer),
   };
+}
+
+/** Where a timer could keep the process alive, this one does not. */
+function letExit(timer: unknown): void {
+  if (typeof timer === "object" && timer !== null && "unref" in timer && typeof timer.unref === "function")
+    timer.unref();
 }
 
 async function seenKey(id: string, settings: Settings): Promise<string> {

@@ -28,6 +28,8 @@ interface Split {
  * (`<mount>/<fal host>/<path>?<query>`). Both at once is refused, so no two parts of an app can read the request differently.
  */
 export function readAddress(head: Head): Addressed | OwnRoute {
+  if (!head.path.startsWith("/"))
+    throw new ProxyError("ambiguous_target", { message: "The request line names a host: send a path." });
   const split = splitPath(head.path, head.mount);
   const headers = countOf(head.headers, "x-fal-target-url");
   if (headers > 1) throw new ProxyError("ambiguous_target");

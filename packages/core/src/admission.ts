@@ -13,7 +13,7 @@ import type { Endpoint } from "./rules/endpoint.ts";
 import { applyInput } from "./rules/input.ts";
 import { type Grant, type Request, accountOfCaller, admitCall, admitRates, spends } from "./rules/limits.ts";
 import { ownsJobs } from "./rules/ownership.ts";
-import { type Micros, type Price, reserveOf } from "./rules/price.ts";
+import { type Price, reserveOf } from "./rules/price.ts";
 import { checkToken } from "./rules/token.ts";
 import type { Answer, Door, Exchange } from "./seam.ts";
 import type { Trace } from "./trace.ts";

@@ -2,15 +2,24 @@ import { ProxyError } from "./errors.ts";
 import { concat } from "./rewrite.ts";
 import { tooLarge } from "./rules/body.ts";
 
-/** Reads a whole body up to a limit; every piece must come within `within` milliseconds. */
-export async function collectStream(
-  body: ReadableStream<Uint8Array> | null,
-  maxBytes: number,
-  within: number,
-): Promise<Uint8Array> {
+/** What a body may be. */
+export interface BodyLimits {
+  readonly maxBytes: number;
+  /** Every piece must come within so many milliseconds. */
+  readonly within: number;
+  /** Its length as announced: a body that ends before is incomplete. */
+  readonly announced?: number | undefined;
+  /** The host's own setting that bounds bodies, named in the refusal when the host cut one off. */
+  readonly hostLimit?: string | undefined;
+  /** Told the size of each piece. */
+  readonly count?: (bytes: number) => void;
+}
+
+/** Reads a whole body within its limits. */
+export async function collectStream(body: ReadableStream<Uint8Array> | null, limits: BodyLimits): Promise<Uint8Array> {
   const parts: Uint8Array[] = [];
   if (body === null) return new Uint8Array(0);
-  const reader = limitStream(body, maxBytes, within, () => undefined).getReader();
+  const reader = limitStream(body, limits).getReader();
   for (;;) {
     const { done, value } = await reader.read();
     if (done) return concat(parts);
@@ -18,22 +27,21 @@ export async function collectStream(
   }
 }
 
-/** A body that fails with `body_too_large` beyond the limit, and with `body_timeout` when it stops coming. */
-export function limitStream(
-  body: ReadableStream<Uint8Array> | null,
-  maxBytes: number,
-  within: number,
-  count: (bytes: number) => void,
-): ReadableStream<Uint8Array> {
-  const reader = (body ?? new Blob([]).stream()).getReader();
+/** A body that fails with `body_too_large` beyond the limit, `body_timeout` when it stops coming, `body_incomplete` when it ends early. */
+export function limitStream(body: ReadableStream<Uint8Array>, limits: BodyLimits): ReadableStream<Uint8Array> {
+  const { maxBytes, announced, count } = limits;
+  const reader = body.getReader();
   let total = 0;
   return new ReadableStream<Uint8Array>(
     {
       async pull(controller) {
-        const { done, value } = await readInTime(reader, within);
-        if (done) return controller.close();
+        const { done, value } = await readInTime(reader, limits);
+        if (done) {
+          if (announced !== undefined && total < announced) throw cutShort(total, announced, limits.hostLimit);
+          return controller.close();
+        }
         total += value.length;
-        count(value.length);
+        count?.(value.length);
         if (total <= maxBytes) return controller.enqueue(value);
         const error = tooLarge(maxBytes);
         controller.error(error);
@@ -47,7 +55,7 @@ export function limitStream(
 
 async function readInTime(
   reader: ReadableStreamDefaultReader<Uint8Array>,
-  within: number,
+  { within, hostLimit }: BodyLimits,
 ): Promise<ReadableStreamReadResult<Uint8Array>> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const late = new Promise<never>((_resolve, reject) => {
@@ -56,8 +64,24 @@ async function readInTime(
   try {
     return await Promise.race([reader.read(), late]);
   } catch (cause) {
-    throw cause instanceof ProxyError ? cause : new ProxyError("body_incomplete", { cause });
+    throw cause instanceof ProxyError ? cause : toBodyError(cause, hostLimit);
   } finally {
     clearTimeout(timer);
   }
+}
+
+/** Hosts with a limit of their own fail the stream with an error that carries the status they would answer. */
+function toBodyError(cause: unknown, hostLimit: string | undefined): ProxyError {
+  const refusedByHost = cause instanceof Error && "status" in cause && cause.status === 413;
+  if (!refusedByHost) return new ProxyError("body_incomplete", { cause });
+  return new ProxyError("body_too_large", {
+    cause,
+    message: `The request body is larger than this server lets through${hostLimit === undefined ? "" : `: ${hostLimit}`}.`,
+  });
+}
+
+function cutShort(total: number, announced: number, hostLimit: string | undefined): ProxyError {
+  return new ProxyError("body_incomplete", {
+    message: `The request body ended after ${total} of ${announced} bytes${hostLimit === undefined ? "" : `: ${hostLimit}`}.`,
+  });
 }

@@ -1,10 +1,15 @@
 import { ProxyError } from "./errors.ts";
 
-/** JSON read together with the spelling of numbers that JavaScript cannot hold, such as integers beyond 2^53. */
+/**
+ * How numbers were spelled that JavaScript would spell differently, such as integers beyond 2^53: by property name, in the shape of
+ * the value. What was spelled as usual is not in it.
+ */
+export type Spellings = ReadonlyMap<string, string | Spellings>;
+
+/** JSON read together with its unusual spellings. */
 export interface Parsed {
   readonly value: unknown;
-  /** Spellings by place. */
-  readonly spellings: ReadonlyMap<string, string>;
+  readonly spellings: Spellings;
 }
 
 /** ECMAScript 2026, JSON.parse source text access; Node has it since 22, its types not yet. */
@@ -17,47 +22,45 @@ interface SourceTextJson {
 }
 
 const sourceTextJson: SourceTextJson = JSON;
-const separator = "\u0000";
 
 /** Parses UTF-8 JSON strictly; throws `invalid_json`. */
 export function parseJson(bytes: Uint8Array): Parsed {
-  const marked = new Map<object, Map<string, string>>();
+  const marked = new Map<unknown, Map<string, string | Spellings>>();
+  let spellings: Spellings = new Map();
   try {
     const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+    // A reviver sees children before their parents, and the whole last.
     const value = sourceTextJson.parse(text, function (key, item, context) {
-      if (typeof item === "number" && context?.source !== undefined && String(item) !== context.source) {
-        marked.set(this, (marked.get(this) ?? new Map()).set(key, context.source));
-      }
+      const own = typeof item === "number" ? unusual(item, context?.source) : marked.get(item);
+      spellings = new Map();
+      if (own === undefined) return item;
+      const siblings = marked.get(this) ?? new Map<string, string | Spellings>();
+      marked.set(this, siblings.set(key, own));
+      spellings = siblings;
       return item;
     });
-    const spellings = new Map<string, string>();
-    if (marked.size > 0) placeSpellings(value, "", marked, spellings);
     return { value, spellings };
   } catch (cause) {
     throw new ProxyError("invalid_json", { cause });
   }
 }
 
-/** Writes a value; a number that still is what was read at its place keeps the spelling it had. */
-export function writeJson(value: unknown, spellings: ReadonlyMap<string, string>): Uint8Array {
-  const places = new Map<object, string>();
-  const text = JSON.stringify(value, function (this: object, key: string, item: unknown) {
-    const parent = places.get(this);
-    const place = parent === undefined ? "" : parent + separator + key;
-    if (typeof item === "object" && item !== null) places.set(item, place);
-    const spelling = typeof item === "number" ? spellings.get(place) : undefined;
-    return spelling !== undefined && Number(spelling) === item ? (sourceTextJson.rawJSON?.(spelling) ?? item) : item;
+/** Writes a value; a number that still is what was read at its place keeps the spelling it had. Throws what JSON cannot hold. */
+export function writeJson(value: unknown, spellings: Spellings): Uint8Array {
+  const known = new Map<unknown, Spellings>();
+  let root = true;
+  const text: string | undefined = JSON.stringify(value, function (this: object, key: string, item: unknown) {
+    const own = (root ? spellings : known.get(this))?.get(key);
+    root = false;
+    if (own === undefined) return item;
+    if (typeof own !== "string") known.set(item, own);
+    else if (typeof item === "number" && Number(own) === item) return sourceTextJson.rawJSON?.(own) ?? item;
+    return item;
   });
+  if (text === undefined) throw new TypeError(`${typeof value} is not JSON`);
   return new TextEncoder().encode(text);
 }
 
-function placeSpellings(
-  value: unknown,
-  place: string,
-  marked: Map<object, Map<string, string>>,
-  out: Map<string, string>,
-): void {
-  if (typeof value !== "object" || value === null) return;
-  for (const [key, spelling] of marked.get(value) ?? []) out.set(place + separator + key, spelling);
-  for (const [key, item] of Object.entries(value)) placeSpellings(item, place + separator + key, marked, out);
+function unusual(item: number, source: string | undefined): string | undefined {
+  return source === undefined || source === String(item) ? undefined : source;
 }

@@ -313,7 +313,7 @@ function openJobs(state: State, account: string, most: number): OpenJob[] {
 
 /** Charges what expired and forgets what is over; looks at everything at most once a second. */
 function sweep(state: State, now: number): void {
-  if (now - state.swept < sweepEvery && now >= state.swept) return;
+  if (Math.abs(now - state.swept) < sweepEvery) return;
   state.swept = now;
   for (const [id, held] of state.held) {
     if (held.expires > now) continue;

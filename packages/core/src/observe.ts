@@ -63,28 +63,32 @@ export function createLog(secrets: () => readonly string[]): Log {
   };
 }
 
-function describe(cause: unknown): string {
-  if (!(cause instanceof Error)) return String(cause);
+/** Causes are followed a few steps only: one may be its own cause. */
+function describe(cause: unknown, depth = 0): string {
+  if (!(cause instanceof Error)) return typeof cause === "string" ? cause : `a thrown ${typeof cause}`;
   const code = "code" in cause && typeof cause.code === "string" ? ` (${cause.code})` : "";
-  const inner = cause.cause === undefined ? "" : `, because ${describe(cause.cause)}`;
+  const inner = cause.cause === undefined || depth === 5 ? "" : `, because ${describe(cause.cause, depth + 1)}`;
   return `${cause.name}: ${cause.message}${code}${inner}`;
 }
 
-const unprintable = /[\u0000-\u0008\u000a-\u001f\u007f]/g;
+const unprintable = /[\u0000-\u0008\u000a-\u001f\u007f-\u009f\u2028\u2029]/g;
+const longestLine = 2000;
 
 /** The second line of defence: messages are picked without secrets, and then searched for them. */
 export function scrub(text: string, secrets: readonly string[]): string {
-  let clean = text.replace(unprintable, " ").slice(0, 2000);
+  let clean = text.replace(unprintable, " ");
   for (const secret of secrets) {
     for (const form of formsOf(secret)) clean = clean.replaceAll(form, "[redacted]");
   }
-  return clean;
+  return clean.slice(0, longestLine);
 }
 
 function formsOf(secret: string): string[] {
   const halves = secret.split(":").filter((half) => half.length >= 8);
   const forms = [secret, ...halves];
-  return [...forms, ...forms.map(encodeURIComponent), ...forms.map((form) => btoa(form).replace(/=+$/, ""))].filter(
-    (form) => form.length >= 8,
-  );
+  return [...forms, ...forms.map(encodeURIComponent), ...forms.map(toBase64)].filter((form) => form.length >= 8);
+}
+
+function toBase64(text: string): string {
+  return btoa(String.fromCharCode(...new TextEncoder().encode(text))).replace(/=+$/, "");
 }

@@ -189,14 +189,14 @@ export function resolveOptions(options: KeywayOptions): Settings {
     realtime: options.realtime ?? "proxied",
     uploads: options.uploads ?? { perMinute: 60 },
     store,
-    askStore: (question) => askInTime(question(store), options.timeouts?.store ?? timeouts.store),
+    askStore: (question) => askInTime(async () => question(store), options.timeouts?.store ?? timeouts.store),
     forwardHeaders: options.forwardHeaders ?? [],
     trustProxy: options.trustProxy ?? 0,
     observe: options.observe,
     log,
     ownership: options.ownership ?? "caller",
     reauthorize: options.reauthorize ?? minute,
-    timeouts: { ...timeouts, ...options.timeouts },
+    timeouts: { ...timeouts, ...stated(options.timeouts ?? {}) },
     maxBodyBytes: options.maxBodyBytes ?? 32 * 1024 * 1024,
     upstream: upstream === undefined ? undefined : splitUpstream(upstream.url),
     now: Date.now,
@@ -271,13 +271,18 @@ function secretsToHide(apiKey: ApiKeyOption | undefined, secret: KeywayOptions["
   );
 }
 
-async function askInTime<T>(answer: Promise<T>, within: number): Promise<T> {
+/** Without what is undefined, which would hide a default. */
+function stated<T extends object>(given: T): Partial<T> {
+  return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)) as Partial<T>;
+}
+
+async function askInTime<T>(ask: () => Promise<T>, within: number): Promise<T> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const late = new Promise<never>((_resolve, reject) => {
     timer = setTimeout(() => reject(new Error(`the store did not answer within ${within} ms`)), within);
   });
   try {
-    return await Promise.race([answer, late]);
+    return await Promise.race([ask(), late]);
   } catch (cause) {
     throw new ProxyError("store_unavailable", { cause, log: "the store failed" });
   } finally {

@@ -1,4 +1,4 @@
-import type { Micros } from "./rules/price.ts";
+import { type Micros, unitsCost } from "./rules/price.ts";
 
 /** A rate: at most `max` in any window of this length (sliding, weighted by the last window). */
 export interface Counter {
@@ -84,8 +84,8 @@ export function costOf(hold: Pick<Hold, "micros" | "perUnit" | "perSecond">, out
   if (outcome === "release") return 0;
   const { units, seconds } = outcome;
   if (units === 0) return 0;
-  if (hold.perUnit !== undefined && units !== undefined) return Math.ceil(hold.perUnit * units);
-  if (hold.perSecond !== undefined && seconds !== undefined) return Math.ceil(hold.perSecond * seconds);
+  if (hold.perUnit !== undefined && units !== undefined) return unitsCost(hold.perUnit, units);
+  if (hold.perSecond !== undefined && seconds !== undefined) return unitsCost(hold.perSecond, seconds);
   return hold.micros;
 }
 

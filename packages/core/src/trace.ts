@@ -32,8 +32,9 @@ export function createTrace(head: Head, settings: Settings): Trace {
     id ??= crypto.randomUUID();
     const { call, caller } = trace;
     const endpoint = call === undefined || call.endpoint === "" ? undefined : call.endpoint;
+    const failed = (cause: unknown): void => settings.log.error("observe failed", cause);
     try {
-      settings.observe(
+      const told: unknown = settings.observe(
         fields({
           id,
           time: settings.now(),
@@ -43,8 +44,9 @@ export function createTrace(head: Head, settings: Settings): Trace {
           caller: caller?.hash,
         }),
       );
+      if (told instanceof Promise) told.catch(failed);
     } catch (cause) {
-      settings.log.error("observe failed", cause);
+      failed(cause);
     }
   }
 

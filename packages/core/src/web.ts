@@ -15,6 +15,8 @@ export interface FetchContext {
   readonly mount?: string | undefined;
   /** What sends requests upstream; default global fetch. */
   readonly sender?: Sender | undefined;
+  /** The setting with which the host itself bounds request bodies: named in the refusal when it cut one off. */
+  readonly hostLimit?: string | undefined;
   /** Keeps a serverless process alive after the answer. */
   readonly waitUntil?: ((work: Promise<unknown>) => void) | undefined;
 }
@@ -26,7 +28,7 @@ export async function answerRequest(request: Request, context: FetchContext, set
   const door = createDoor(request, context, settings);
   const decided = await plan(door, settings);
   if (decided.type === "answer") return toResponse(decided);
-  return carryOut(decided, door, request, context.sender ?? fetchSender);
+  return carryOut(decided, door, request, context);
 }
 
 function createDoor(request: Request, context: FetchContext, settings: Settings): Door {
@@ -46,7 +48,13 @@ function createDoor(request: Request, context: FetchContext, settings: Settings)
     native: context.native,
     codings: "identity",
     closing: false,
-    body: (maxBytes) => collectStream(request.body, maxBytes, settings.timeouts.callerBody),
+    body: (maxBytes) =>
+      collectStream(request.body, {
+        maxBytes,
+        within: settings.timeouts.callerBody,
+        announced: lengthOf(request),
+        hostLimit: context.hostLimit,
+      }),
     isGone: () => request.signal.aborted,
     waitUntil: (work) => {
       if (context.waitUntil === undefined) work.catch(() => undefined);
@@ -63,6 +71,7 @@ function toResponse({ status, headers, body }: Answer): Response {
 interface Run {
   readonly exchange: Exchange;
   readonly sender: Sender;
+  readonly hostLimit: string | undefined;
   readonly abort: AbortController;
   bytesIn: number;
   bytesOut: number;
@@ -71,12 +80,24 @@ interface Run {
   patience: ReturnType<typeof setTimeout> | undefined;
 }
 
-async function carryOut(exchange: Exchange, door: Door, request: Request, sender: Sender): Promise<Response> {
+async function carryOut(exchange: Exchange, door: Door, request: Request, context: FetchContext): Promise<Response> {
   const abort = new AbortController();
-  const run: Run = { exchange, sender, abort, bytesIn: 0, bytesOut: 0, status: undefined, patience: undefined };
+  const run: Run = {
+    exchange,
+    sender: context.sender ?? fetchSender,
+    hostLimit: context.hostLimit,
+    abort,
+    bytesIn: 0,
+    bytesOut: 0,
+    status: undefined,
+    patience: undefined,
+  };
   const leave = (): void => {
     if (exchange.whenCallerLeaves === "abort") abort.abort(callerLeft);
-    else run.patience = setTimeout(() => abort.abort(callerLeft), exchange.finishWithin);
+    else {
+      exchange.callerLeft();
+      run.patience = setTimeout(() => abort.abort(callerLeft), exchange.finishWithin);
+    }
   };
   if (request.signal.aborted) leave();
   else request.signal.addEventListener("abort", leave, { once: true });
@@ -125,7 +146,14 @@ async function dispatch(run: Run, request: Request): Promise<UpstreamAnswer> {
     run.bytesIn += bytes;
   };
   const given = up.body === "stream" ? bodyOf(request) : up.body;
-  const body = given instanceof ReadableStream ? limitStream(given, up.maxBodyBytes, up.timeouts.body, count) : given;
+  const limits = {
+    maxBytes: up.maxBodyBytes,
+    within: up.timeouts.body,
+    announced: lengthOf(request),
+    hostLimit: run.hostLimit,
+    count,
+  };
+  const body = given instanceof ReadableStream ? limitStream(given, limits) : given;
   if (body instanceof Uint8Array) count(body.length);
   try {
     return await run.sender.send(up, body, run.abort.signal);
@@ -137,6 +165,11 @@ async function dispatch(run: Run, request: Request): Promise<UpstreamAnswer> {
   }
 }
 
+function lengthOf(request: Request): number | undefined {
+  const length = request.headers.get("content-length");
+  return length === null ? undefined : Number(length);
+}
+
 /** A body that is there in name only is none, so that it goes upstream with a length of 0. */
 function bodyOf(request: Request): ReadableStream<Uint8Array> | null {
   return request.headers.get("content-length") === "0" ? null : request.body;
@@ -145,7 +178,7 @@ function bodyOf(request: Request): ReadableStream<Uint8Array> | null {
 async function answerCollected(run: Run, upstream: UpstreamAnswer, limit: number): Promise<Response> {
   let bytes: Uint8Array;
   try {
-    bytes = await collectStream(upstream.body, limit, run.exchange.up.timeouts.idle);
+    bytes = await collectStream(upstream.body, { maxBytes: limit, within: run.exchange.up.timeouts.idle });
   } catch (cause) {
     return fail(run, new Error("fal.ai's answer could not be read", { cause }));
   }

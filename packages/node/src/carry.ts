@@ -4,10 +4,7 @@ import type { AnswerHead, Ending, Exchange, Rewriter } from "@keyway/core";
 import type { Dispatcher } from "undici";
 import { toFlat, toHeaderList } from "./head.ts";
 import { type HandleContext, type Runtime, bodyConsumed, sendAnswer } from "./http.ts";
-import { collectBody, streamBody } from "./request-body.ts";
-
-/** Bodies up to this many bytes with a known length are sent upstream in one write. */
-const smallBody = 64 * 1024;
+import { collectBody, smallBody, streamBody } from "./request-body.ts";
 
 /** One exchange on its way. Whoever ends it first, ends it: see {@link finish}. */
 interface Run {
@@ -249,6 +246,7 @@ function isBodyError(error: unknown): boolean {
 function onCallerClose(run: Run): void {
   if (run.ended || run.res.writableFinished) return;
   if (run.exchange.whenCallerLeaves === "abort") return breakOff(run, "left");
+  run.exchange.callerLeft();
   run.timer ??= setTimeout(() => breakOff(run, "left"), run.exchange.finishWithin);
 }
 

@@ -1,5 +1,6 @@
 export { type Drained, type NodeProxy, createNodeProxy } from "./proxy.ts";
 export type { HandleContext } from "./http.ts";
+export { createNodeSender } from "./sender.ts";
 export {
   type Authorization,
   type Authorize,

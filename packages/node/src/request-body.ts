@@ -2,6 +2,9 @@ import type { IncomingMessage } from "node:http";
 import { Readable } from "node:stream";
 import { ProxyError } from "@keyway/core";
 
+/** Bodies up to this many bytes with a known length are sent upstream in one write. */
+export const smallBody: number = 64 * 1024;
+
 /** Limits of a caller's body: bytes, and milliseconds without a byte. */
 export interface BodyLimits {
   readonly maxBytes: number;

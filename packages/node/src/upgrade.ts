@@ -55,6 +55,7 @@ function isOnlyListener(req: IncomingMessage): boolean {
 
 function refuseUnclaimed(req: IncomingMessage, socket: Duplex): void {
   taken.add(req);
+  socket.on("error", () => socket.destroy());
   writeAnswer(socket, toRefusal(new ProxyError("route_not_found")));
 }
 

@@ -38,6 +38,7 @@ export const answerHeaderNames: readonly string[] = [
 ];
 
 const neverCross = new Set([
+  "accept-encoding",
   "authorization",
   "connection",
   "content-encoding",
@@ -71,7 +72,6 @@ export function whyNeverForwarded(name: string): string | undefined {
 
 const crossing: ReadonlySet<string> = new Set(requestHeaderNames);
 const answering: ReadonlySet<string> = new Set(answerHeaderNames);
-const bodyHeaders: ReadonlySet<string> = new Set(["content-type", "content-length"]);
 
 /** The headers to send upstream, without the key: repeats are joined as RFC 9110, section 5.3 has it. */
 export function requestHeaders(
@@ -83,10 +83,10 @@ export function requestHeaders(
   const out = new Map<string, string>();
   for (const [name, value] of headers) {
     if (crossing.has(name) || forward.includes(name)) {
-      if (!hasBody && bodyHeaders.has(name) && name === "content-length") continue;
+      if (!hasBody && name === "content-length") continue;
       const before = out.get(name);
       out.set(name, before === undefined ? value : `${before}, ${value}`);
-    } else if (name.startsWith("x-fal-") && name !== "x-fal-target-url") dropped(name);
+    } else if (name.startsWith("x-fal-") && !neverCross.has(name)) dropped(name);
   }
   return [...out];
 }

@@ -42,7 +42,14 @@ export async function applyInput(
   const context = { endpoint: call.endpoint, caller: { id: caller.id } };
   const input =
     typeof rule === "function" ? await askFunction(rule, parsed.value, context) : await askSchema(rule, parsed.value);
-  return { body: writeJson(input, parsed.spellings), input };
+  try {
+    return { body: writeJson(input, parsed.spellings), input };
+  } catch (cause) {
+    throw new ProxyError("input_rule_failed", {
+      cause,
+      log: `the input rule of ${call.endpoint} returned what JSON cannot hold`,
+    });
+  }
 }
 
 async function askFunction(

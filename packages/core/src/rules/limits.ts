@@ -105,10 +105,22 @@ async function askStore(
   settings: Settings,
 ): Promise<{ headers: HeaderList; recalled: string | undefined }> {
   if (admission.counters.length === 0 && admission.hold === undefined) return { headers: [], recalled: undefined };
-  const answer = await settings.askStore((store) => store.admit(admission));
+  const answer = await askToAdmit(admission, settings);
   if (answer.ok) return { headers: rateHeaders(admission.counters, answer.allowances), recalled: undefined };
   if (answer.why === "recall") return { headers: [], recalled: answer.value };
   throw refuse(answer, admission);
+}
+
+/** A store that was too slow may still have taken the hold, so it is given back. */
+async function askToAdmit(admission: Admission, settings: Settings): Promise<Admitted> {
+  try {
+    return await settings.askStore((store) => store.admit(admission));
+  } catch (error) {
+    const { hold } = admission;
+    if (hold !== undefined)
+      settings.askStore((store) => store.settle({ hold: hold.id }, "release")).catch(() => undefined);
+    throw error;
+  }
 }
 
 /** What a finished call came to; undefined when it does not end a job. */
@@ -119,6 +131,7 @@ export function outcomeOf(
   unrun: boolean,
 ): Outcome | undefined {
   if (kind === "submit") return status >= 200 && status < 300 ? undefined : "release";
+  if (kind === "realtime") return status === 101 ? {} : "release";
   const gateway = [401, 403, 404, 405, 429].includes(status);
   if (kind === "result" && (gateway || status === 400 || status < 200)) return undefined;
   if (status >= 500 || gateway || units === 0 || (status === 499 && unrun)) return "release";

@@ -37,6 +37,11 @@ export function toMicros(usd: number): Micros {
   return Math.ceil(Math.round(usd * 1e9) / 1e3);
 }
 
+/** Rounded up to whole micro-USD, and never more than a number can count. */
+export function unitsCost(perUnit: Micros, units: number): Micros {
+  return Math.min(Number.MAX_SAFE_INTEGER, Math.ceil(Math.round(perUnit * units * 1e3) / 1e3));
+}
+
 export function resolvePrice(option: unknown, pattern: string): Price {
   const none = { perUnit: undefined, perSecond: undefined, perMinute: undefined };
   if (typeof option === "function") return { ...none, reserve: option as PriceFunction };
@@ -52,10 +57,14 @@ export function resolvePrice(option: unknown, pattern: string): Price {
   };
   if (perCall !== undefined && has("perCall")) return { ...none, reserve: toMicros(perCall) };
   if (perUnit !== undefined && has("perUnit", "reserveUnits")) {
-    return { ...none, reserve: toMicros(perUnit * (amount("reserveUnits") ?? 1)), perUnit: toMicros(perUnit) };
+    return { ...none, reserve: unitsCost(toMicros(perUnit), amount("reserveUnits") ?? 1), perUnit: toMicros(perUnit) };
   }
   if (perSecond !== undefined && has("perSecond", "reserveSeconds")) {
-    return { ...none, reserve: toMicros(perSecond * (amount("reserveSeconds") ?? 60)), perSecond: toMicros(perSecond) };
+    return {
+      ...none,
+      reserve: unitsCost(toMicros(perSecond), amount("reserveSeconds") ?? 60),
+      perSecond: toMicros(perSecond),
+    };
   }
   if (perMinute !== undefined && has("perMinute"))
     return { ...none, reserve: toMicros(perMinute), perMinute: toMicros(perMinute) };

@@ -1,0 +1,19 @@
+export { createRouteHandler } from "./app-router.ts";
+export { type PageRouterHandler, createPageRouterHandler } from "./page-router.ts";
+export type { RouteHandler, RouteHandlers } from "./route-handlers.ts";
+export {
+  type Authorization,
+  type Authorize,
+  type AuthorizeContext,
+  type Caller,
+  type EndpointRule,
+  type EndpointsOption,
+  type Keyway,
+  type KeywayOptions,
+  type ObserveEvent,
+  type Store,
+  type Usage,
+  ProxyError,
+  createKeyway,
+  createMemoryStore,
+} from "@keyway/core";

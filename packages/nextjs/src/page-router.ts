@@ -1,0 +1,26 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Keyway, KeywayOptions } from "@keyway/core";
+import { createNodeProxy } from "@keyway/node";
+
+/** An API route of the page router. */
+export type PageRouterHandler = (req: IncomingMessage & { body?: unknown }, res: ServerResponse) => Promise<void>;
+
+/**
+ * The proxy as an API route of the page router, for `pages/api/fal/proxy/[[...path]].ts`. Next must leave the body alone, which only
+ * a line in that file can say.
+ *
+ * @example
+ * export default createPageRouterHandler(keyway);
+ * export const config = { api: { bodyParser: false, externalResolver: true } };
+ */
+export function createPageRouterHandler(input: Keyway | KeywayOptions): PageRouterHandler {
+  const proxy = createNodeProxy(input);
+  return (req, res) => proxy.handle(req, res, { native: req, body: wasRead(req) ? { lost } : undefined });
+}
+
+const lost =
+  "Next's body parser ran before the proxy. Write in the same file: export const config = { api: { bodyParser: false } }";
+
+function wasRead({ readableEnded, headers }: IncomingMessage): boolean {
+  return readableEnded && (headers["transfer-encoding"] !== undefined || Number(headers["content-length"] ?? 0) > 0);
+}

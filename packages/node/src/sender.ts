@@ -1,0 +1,136 @@
+import { Readable } from "node:stream";
+import type { ReadableStream as NodeStream } from "node:stream/web";
+import type { Sender, UpstreamAnswer, UpstreamRequest } from "@keyway/core";
+import type { Dispatcher } from "undici";
+import { toFlat, toHeaderList } from "./head.ts";
+import { smallBody } from "./request-body.ts";
+import { createUpstreams } from "./upstream.ts";
+
+/**
+ * Sends for the web transport on Node: connections, times and raw header lines are undici's, without what global fetch adds to a
+ * request, decodes of an answer, or gives up after 300 seconds. Idle connections do not keep the process alive.
+ *
+ * @example
+ * const sender = createNodeSender();
+ * const response = await keyway.fetch(request, { sender });
+ */
+export function createNodeSender(): Sender {
+  const upstreams = createUpstreams();
+  const unsent = new WeakSet<Error>();
+  return {
+    async send(up, body, signal) {
+      const given = body instanceof ReadableStream ? await toBody(body, up, signal) : body;
+      return new Promise((resolve, reject) => {
+        const fail = (error: Error, sent: boolean): void => {
+          if (!sent) unsent.add(error);
+          reject(error);
+        };
+        if (signal.aborted) return fail(stopped(), false);
+        try {
+          const handler = createHandler(up, signal, resolve, fail);
+          upstreams.pool(up.origin, up.timeouts.connect).dispatch(toOptions(up, given), handler);
+        } catch (error) {
+          fail(error instanceof Error ? error : new Error(String(error)), false);
+        }
+      });
+    },
+    wasSent: (error) => !(error instanceof Error && unsent.has(error)),
+  };
+}
+
+/** undici counts the bytes that it holds; only of a stream does it need to be told the length. */
+function toOptions(up: UpstreamRequest, body: Readable | Uint8Array | null): Dispatcher.DispatchOptions {
+  const headers = body instanceof Readable ? up.headers : up.headers.filter(([name]) => name !== "content-length");
+  return {
+    origin: up.origin,
+    path: up.path,
+    method: up.method as Dispatcher.HttpMethod,
+    headers: toFlat(headers),
+    body: body instanceof Uint8Array ? Buffer.from(body.buffer, body.byteOffset, body.byteLength) : body,
+    headersTimeout: up.timeouts.head,
+    bodyTimeout: up.timeouts.idle,
+  };
+}
+
+/** A small body of known length is read at once and sent in one write; every other one streams. */
+async function toBody(
+  stream: ReadableStream<Uint8Array>,
+  up: UpstreamRequest,
+  signal: AbortSignal,
+): Promise<Readable | Uint8Array> {
+  const length = up.headers.find(([name]) => name === "content-length")?.[1];
+  if (length === undefined || Number(length) > smallBody) return Readable.fromWeb(stream as NodeStream);
+  const reader = stream.getReader();
+  const leave = (): void => void reader.cancel().catch(() => undefined);
+  signal.addEventListener("abort", leave, { once: true });
+  const parts: Uint8Array[] = [];
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) break;
+    parts.push(value);
+  }
+  signal.removeEventListener("abort", leave);
+  return parts.length === 1 && parts[0] !== undefined ? parts[0] : Buffer.concat(parts);
+}
+
+/** How much of an answer is taken from upstream before the caller asks for it. */
+const readAhead = new ByteLengthQueuingStrategy({ highWaterMark: 64 * 1024 });
+
+/** One request on its way. There is no undici controller before it is on a connection. */
+function createHandler(
+  up: UpstreamRequest,
+  signal: AbortSignal,
+  answer: (answer: UpstreamAnswer) => void,
+  fail: (error: Error, sent: boolean) => void,
+): Dispatcher.DispatchHandler {
+  let controller: Dispatcher.DispatchController | undefined;
+  let body: ReadableStreamDefaultController<Uint8Array> | undefined;
+  let sent = false;
+  let over = false;
+  const abort = (): void => {
+    if (controller === undefined) end(() => fail(stopped(), false));
+    else controller.abort(stopped());
+  };
+  const end = (then: () => void): void => {
+    if (over) return;
+    over = true;
+    signal.removeEventListener("abort", abort);
+    then();
+  };
+  signal.addEventListener("abort", abort, { once: true });
+  return {
+    onRequestStart(started) {
+      controller = started;
+      sent = true;
+      if (over) started.abort(stopped());
+    },
+    onResponseStart(started, status) {
+      if (status < 200) return;
+      const headers = toHeaderList((started.rawHeaders ?? []) as readonly (string | Buffer)[]);
+      const source: UnderlyingDefaultSource<Uint8Array> = {
+        start: (given) => void (body = given),
+        pull: () => started.resume(),
+        cancel: () => end(() => started.abort(stopped())),
+      };
+      const stream = hasBody(up.method, status) ? new ReadableStream(source, readAhead) : null;
+      answer({ status, headers, body: stream });
+    },
+    onResponseData(started, chunk) {
+      if (over || body === undefined) return;
+      body.enqueue(new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.byteLength));
+      if ((body.desiredSize ?? 0) <= 0) started.pause();
+    },
+    onResponseEnd: () => end(() => body?.close()),
+    onResponseError: (_controller, error) => end(() => (body === undefined ? fail(error, sent) : body.error(error))),
+  };
+}
+
+/** Whether such an answer may have a body at all: a Response cannot be made with one where it may not. */
+function hasBody(method: string, status: number): boolean {
+  return method !== "HEAD" && status !== 204 && status !== 205 && status !== 304;
+}
+
+/** A new one for each request, because it is remembered whether its request was sent. */
+function stopped(): Error {
+  return new Error("stopped by the proxy");
+}

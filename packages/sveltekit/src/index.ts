@@ -1,0 +1,18 @@
+export { createRequestHandler } from "./request-handler.ts";
+export type { KitEvent, RequestHandler, RequestHandlers } from "./handlers.ts";
+export {
+  type Authorization,
+  type Authorize,
+  type AuthorizeContext,
+  type Caller,
+  type EndpointRule,
+  type EndpointsOption,
+  type Keyway,
+  type KeywayOptions,
+  type ObserveEvent,
+  type Store,
+  type Usage,
+  ProxyError,
+  createKeyway,
+  createMemoryStore,
+} from "@keyway/core";

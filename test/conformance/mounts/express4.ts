@@ -1,0 +1,14 @@
+import { createServer } from "node:http";
+import { createHandler } from "@keyway/express";
+import express from "express4";
+import { type Mount, listen, mountPath } from "../mount.ts";
+
+export const express4: Mount = {
+  name: "express 4",
+  transport: "node",
+  startMount(options) {
+    const proxy = createHandler(options);
+    const server = createServer(express().use(mountPath, proxy));
+    return listen(server.on("upgrade", proxy.upgrade), proxy);
+  },
+};

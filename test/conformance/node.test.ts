@@ -1,0 +1,4 @@
+import { behaviours } from "./behaviours.ts";
+import { node } from "./mounts/node.ts";
+
+behaviours(node);

@@ -1,0 +1,4 @@
+import { behaviours } from "./behaviours.ts";
+import { web } from "./mounts/web.ts";
+
+behaviours(web);
