@@ -1,0 +1,41 @@
+import type { Endpoints } from "./pattern.ts";
+
+/** What the app tells its page: `GET /api/config`. */
+export interface Config {
+  /** True when calls go to the local emulator; false when they go to fal.ai and cost money. */
+  readonly emulator: boolean;
+  /** Who is signed in. */
+  readonly user: string | undefined;
+}
+
+export async function loadConfig(url: string): Promise<Config> {
+  const response = await fetch(url);
+  if (!response.ok) throw new Error(`${url} answered ${response.status}.`);
+  const config: unknown = await response.json();
+  const { emulator, user }: { emulator?: unknown; user?: unknown } =
+    typeof config === "object" && config !== null ? config : {};
+  return { emulator: emulator === true, user: typeof user === "string" ? user : undefined };
+}
+
+const emulated: Endpoints = {
+  image: "demo/image",
+  slow: "demo/slow",
+  stream: "demo/stream",
+  withPicture: "demo/echo",
+  failing: "demo/fail",
+  all: ["demo/image", "demo/stream", "demo/slow", "demo/echo", "demo/fail"],
+};
+
+const real: Endpoints = {
+  image: "fal-ai/flux/schnell",
+  slow: "fal-ai/flux/dev",
+  stream: "fal-ai/flux/dev",
+  withPicture: "fal-ai/flux/dev/image-to-image",
+  failing: "fal-ai/flux/schnell",
+  all: ["fal-ai/flux/schnell", "fal-ai/flux/dev", "fal-ai/flux/dev/image-to-image"],
+};
+
+/** What the forms start with. */
+export function endpointsFor({ emulator }: Config): Endpoints {
+  return emulator ? emulated : real;
+}

@@ -1,0 +1,60 @@
+import type { FalClient } from "@fal-ai/client";
+import type { Logs } from "./logs.ts";
+import type { Pictures } from "./pictures.ts";
+import type { Timeline } from "./timeline.ts";
+
+/** Which endpoints the forms start with. */
+export interface Endpoints {
+  readonly image: string;
+  readonly slow: string;
+  readonly stream: string;
+  readonly withPicture: string;
+  readonly failing: string;
+  readonly all: readonly string[];
+}
+
+/** What a pattern is made with. */
+export interface PatternContext {
+  readonly fal: FalClient;
+  readonly endpoints: Endpoints;
+  /** The lines that make the client, as they stand above every example. */
+  readonly client: string;
+}
+
+/** Where an action shows what happens. */
+export interface Stage {
+  /** Aborted when the user presses Stop. */
+  readonly signal: AbortSignal;
+  readonly timeline: Timeline;
+  readonly logs: Logs;
+  readonly pictures: Pictures;
+  /** Tells the user something in words. */
+  readonly say: (text: string) => void;
+  /** Shows an answer: its pictures, and the whole of it as JSON. */
+  readonly show: (data: unknown, requestId?: string) => void;
+}
+
+/** One button of a pattern. */
+export interface Action {
+  readonly label: string;
+  /** Goes on with what the stage shows, in place of starting afresh. */
+  readonly continues?: boolean;
+  run(stage: Stage): Promise<void>;
+}
+
+/** One way of calling fal.ai: a page of the playground. */
+export interface Pattern {
+  /** Name in the page's address. */
+  readonly id: string;
+  readonly title: string;
+  /** When to call this way, in a sentence or two. */
+  readonly summary: string;
+  readonly fields: readonly HTMLElement[];
+  /** The first is the main one. */
+  readonly actions: readonly Action[];
+  /** The client code that does what the form says now. */
+  code(): string;
+}
+
+/** Makes one pattern for one mounted playground. */
+export type CreatePattern = (context: PatternContext) => Pattern;

@@ -1,0 +1,19 @@
+import type { CreatePattern } from "../pattern.ts";
+import { createErrors } from "./errors.ts";
+import { createPlatformHeaders } from "./platform-headers.ts";
+import { createQueue } from "./queue.ts";
+import { createRun } from "./run.ts";
+import { createStream } from "./stream.ts";
+import { createSubscribe } from "./subscribe.ts";
+import { createUpload } from "./upload.ts";
+
+/** The pages of the playground, in the order of its menu. */
+export const patterns: readonly CreatePattern[] = [
+  createRun,
+  createSubscribe,
+  createQueue,
+  createStream,
+  createUpload,
+  createPlatformHeaders,
+  createErrors,
+];
