@@ -13,7 +13,7 @@ import type { Hold, Outcome } from "./store.ts";
 import { type SealedJob, readSubmission, rewriteSubmission } from "./submission.ts";
 import type { Trace } from "./trace.ts";
 import { passHead, passHeaders, refuseUpstream } from "./upstream-answer.ts";
-import { contentLength, upstreamRequest } from "./upstream-request.ts";
+import { contentLength, rewritesAnswer, upstreamRequest } from "./upstream-request.ts";
 
 /** Everything that was decided about a call before it may go. */
 export interface Admitted {
@@ -84,7 +84,7 @@ export function createExchange(admitted: Admitted): Exchange {
       const status = upstream?.status ?? 500;
       try {
         job = await bindSubmission(body, admitted);
-        const bytes = rewriteSubmission(body, job, call, admitted.base);
+        const bytes = job === undefined ? body : rewriteSubmission(body, job, call, admitted.base);
         const rewritten = { bodyChanges: true, requestId: job };
         const headers = [...passHeaders(upstream?.headers ?? [], admitted, rewritten), contentLength(bytes)];
         if (door.isGone()) keep({ status, headers, body: bytes });
@@ -110,8 +110,15 @@ export function createExchange(admitted: Admitted): Exchange {
 }
 
 /** Reads a submit answer, seals the job to its caller and ties what it holds to it. */
-async function bindSubmission(body: Uint8Array, { call, caller, settings, hold, seal }: Admitted): Promise<SealedJob> {
+async function bindSubmission(body: Uint8Array, admitted: Admitted): Promise<SealedJob | undefined> {
+  const { call, caller, settings, hold, seal } = admitted;
   const from = readSubmission(body);
+  if (from === undefined) {
+    // Without an id the job exists, but nobody could ever ask for it by a name of ours.
+    if (rewritesAnswer(admitted)) throw new ProxyError("upstream_unanswered", { log: noRequestId });
+    settings.log.error(noRequestId);
+    return undefined;
+  }
   const to = seal === undefined ? from : await seal(from);
   const note: JobNote = { id: from, app: call.app, endpoint: call.endpoint, caller: caller.id, at: settings.now() };
   settings.abandonment?.seen(note);
@@ -125,6 +132,8 @@ async function bindSubmission(body: Uint8Array, { call, caller, settings, hold, 
   }
   return { from, to };
 }
+
+const noRequestId = "fal.ai answered a submit without a request_id";
 
 function failure(ending: "unsent" | "unanswered", cause: unknown, call: Call): ProxyError {
   if (cause instanceof ProxyError) return cause;

@@ -9,7 +9,7 @@ import { corsHeaders } from "./rules/origin.ts";
 import type { AnswerHead, Rewriter, UpstreamHead } from "./seam.ts";
 import type { SealedJob } from "./submission.ts";
 import { stateIn } from "./tracker.ts";
-import { readsAnswer } from "./upstream-request.ts";
+import { readsAnswer, rewritesAnswer } from "./upstream-request.ts";
 
 /** Answers of upstream that must not reach the caller. */
 export function refuseUpstream({ status, headers }: UpstreamHead, admitted: Admitted): ProxyError | undefined {
@@ -24,7 +24,7 @@ export function refuseUpstream({ status, headers }: UpstreamHead, admitted: Admi
   if (status >= 300 && status < 400 && status !== 304 && admitted.base !== undefined)
     return new ProxyError("upstream_redirect");
   const coding = valueOf(headers, "content-encoding") ?? "identity";
-  if (coding !== "identity" && readsAnswer(call, admitted) && status < 300) {
+  if (coding !== "identity" && rewritesAnswer(admitted) && status < 300) {
     return new ProxyError(spends ? "upstream_unanswered" : "upstream_invalid", {
       log: `fal.ai sent ${coding} where identity was asked for`,
     });
@@ -51,7 +51,7 @@ export function passHead(up: UpstreamHead, admitted: Admitted): AnswerHead {
   const { status } = up;
   const empty = call.method === "HEAD" || status === 204 || status === 205 || status === 304;
   const coded = (valueOf(up.headers, "content-encoding") ?? "identity") !== "identity";
-  const reads = readsAnswer(call, admitted) && !empty && !coded;
+  const reads = readsAnswer(admitted) && !empty && !coded;
   if (reads && call.kind === "submit" && status < 300)
     return { status, headers: [], body: { collect: collectLimit }, flush: false };
   const rewriter = empty || coded || job === undefined ? undefined : bodyRewriter(admitted, job, status);
@@ -68,7 +68,7 @@ function bodyRewriter(admitted: Admitted, job: SealedJob, status: number): Rewri
   const { call, base } = admitted;
   if (call.kind !== "status" && call.kind !== "status-stream") return undefined;
   const listen = (chunk: Uint8Array): void => hear(chunk, admitted, job);
-  const rewriter = readsAnswer(call, admitted) ? statusRewriter(call, job, base) : undefined;
+  const rewriter = rewritesAnswer(admitted) ? statusRewriter(call, job, base) : undefined;
   return status < 300 ? tapRewriter(listen, rewriter) : rewriter;
 }
 

@@ -1,4 +1,4 @@
-import { type Call, renderCall } from "./call.ts";
+import { renderCall } from "./call.ts";
 import type { Admitted } from "./exchange.ts";
 import { type Header, type HeaderList, valueOf } from "./head.ts";
 import { takesBody } from "./rules/body.ts";
@@ -30,37 +30,30 @@ export function upstreamRequest(admitted: Admitted): UpstreamRequest {
 }
 
 function headersFor(
-  { call, settings, trace, body, door, ...admitted }: Admitted,
+  admitted: Admitted,
   given: HeaderList,
   apiKey: string,
 ): Header[] {
+  const { call, settings, trace, body, door } = admitted;
   const headers = requestHeaders(given, settings.forwardHeaders, takesBody(call), (name) => trace.dropped(name));
   const sent = body instanceof Uint8Array ? headers.filter(([name]) => name !== "content-length") : headers;
   const coding =
-    door.codings === "pass" && !readsAnswer(call, admitted) ? valueOf(given, "accept-encoding") : "identity";
+    door.codings === "pass" && !readsAnswer(admitted) ? valueOf(given, "accept-encoding") : "identity";
   if (body instanceof Uint8Array) sent.push(contentLength(body));
   if (coding !== undefined) sent.push(["accept-encoding", coding]);
   sent.push(["authorization", `Key ${apiKey}`]);
   return sent;
 }
 
-/** Whether we have to understand the answer's bytes. */
-export function readsAnswer(call: Call, { seal, base, hold }: Pick<Admitted, "seal" | "base" | "hold">): boolean {
-  switch (call.kind) {
-    case "submit":
-      return seal !== undefined || base !== undefined || hold !== undefined;
-    case "status":
-    case "status-stream":
-      return seal !== undefined || base !== undefined;
-    case "run":
-    case "stream":
-    case "result":
-    case "cancel":
-    case "token":
-    case "upload":
-    case "realtime":
-      return false;
-  }
+/** Whether the answer's bytes have to be changed: ids sealed, URLs led back to us. */
+export function rewritesAnswer({ call, seal, base }: Pick<Admitted, "call" | "seal" | "base">): boolean {
+  const named = call.kind === "submit" || call.kind === "status" || call.kind === "status-stream";
+  return named && (seal !== undefined || base !== undefined);
+}
+
+/** Whether the answer's bytes are looked at: to change them, or to learn a new job's id. */
+export function readsAnswer(admitted: Pick<Admitted, "call" | "seal" | "base" | "hold">): boolean {
+  return rewritesAnswer(admitted) || (admitted.call.kind === "submit" && admitted.hold !== undefined);
 }
 
 export function contentLength(bytes: Uint8Array): Header {
