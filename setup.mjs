@@ -13,7 +13,7 @@ function run(command, ...args) {
     cwd: root,
     stdio: ["ignore", "inherit", "inherit"],
     shell: process.platform === "win32",
-    env: { ...process.env, TURBO_TELEMETRY_DISABLED: "1" },
+    env: { ...process.env, NEXT_TELEMETRY_DISABLED: "1", TURBO_TELEMETRY_DISABLED: "1" },
   });
   if (error) console.error(`setup: ${command} could not be started: ${error.message}`);
   if (status !== 0) process.exit(status ?? 1);

@@ -3,6 +3,7 @@ import { answerHeaders } from "./behaviours/answer-headers.ts";
 import { answers } from "./behaviours/answers.ts";
 import { breaking } from "./behaviours/breaking.ts";
 import { callers } from "./behaviours/callers.ts";
+import { draining } from "./behaviours/draining.ts";
 import { inputs } from "./behaviours/inputs.ts";
 import { jobs } from "./behaviours/jobs.ts";
 import { leaving } from "./behaviours/leaving.ts";
@@ -11,6 +12,7 @@ import { money } from "./behaviours/money.ts";
 import { origins } from "./behaviours/origins.ts";
 import { refusing } from "./behaviours/refusing.ts";
 import { requests } from "./behaviours/requests.ts";
+import { sockets } from "./behaviours/sockets.ts";
 import { streams } from "./behaviours/streams.ts";
 import { tokens } from "./behaviours/tokens.ts";
 import type { Mount } from "./mount.ts";
@@ -32,5 +34,7 @@ export function behaviours(mount: Mount): void {
     money(mount);
     limits(mount);
     tokens(mount);
+    draining(mount);
+    sockets(mount);
   });
 }

@@ -49,6 +49,7 @@ export const job = `https://queue.fal.run/demo/echo/requests/${requestId}`;
 
 /** Starts upstream and mount; both are stopped when the test is over. Options replace the usual ones. */
 export async function stage(mount: Mount, options: Partial<KeywayOptions> = {}, given?: Upstream): Promise<Stage> {
+  const log = listenToConsole();
   const upstream = given ?? (await startUpstream());
   const events: ObserveEvent[] = [];
   const waiting: ((event: CallEvent) => void)[] = [];
@@ -63,7 +64,6 @@ export async function stage(mount: Mount, options: Partial<KeywayOptions> = {}, 
     ...options,
     timeouts: { drain: 50, ...options.timeouts },
   });
-  const log = listenToConsole();
   onTestFinished(async () => {
     await upstream.close();
     await mounted.close();

@@ -39,10 +39,13 @@ const restCalls: Readonly<Record<string, Kind>> = {
   "storage/upload/initiate-multipart": "upload",
 };
 
+/** What an endpoint's rule may let `run` and `stream` take. */
+export const runMethods: readonly string[] = ["POST", "GET", "PUT", "PATCH", "DELETE"];
+
 /** Methods by kind; `run` and `stream` take others where an endpoint's rule says so. */
 const methods: Readonly<Record<Kind, readonly string[]>> = {
-  run: ["POST", "GET", "PUT", "PATCH", "DELETE"],
-  stream: ["POST", "GET", "PUT", "PATCH", "DELETE"],
+  run: runMethods,
+  stream: runMethods,
   submit: ["POST"],
   status: ["GET", "HEAD"],
   "status-stream": ["GET"],

@@ -6,12 +6,14 @@ export interface Hashes {
 }
 
 const kept = 10_000;
+const longestKept = 200;
 
 export function createHashes(namespace: string): Hashes {
   const known = new Map<string, string>();
   async function compute(id: string): Promise<string> {
     const digest = await crypto.subtle.digest("SHA-256", encoder.encode(`${namespace.length}:${namespace}:${id}`));
     const hash = toHex(new Uint8Array(digest)).slice(0, 32);
+    if (id.length > longestKept) return hash;
     if (known.size >= kept) known.delete(known.keys().next().value ?? "");
     known.set(id, hash);
     return hash;

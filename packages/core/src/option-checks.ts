@@ -2,6 +2,7 @@ import { readEnvironment, keyFromEnvironment, whyNotKey } from "./api-key.ts";
 import { ProxyError } from "./errors.ts";
 import type { KeywayOptions } from "./options.ts";
 import { whyNeverForwarded } from "./rules/headers.ts";
+import type { Store } from "./store.ts";
 
 const names = [
   "authorize",
@@ -114,7 +115,7 @@ function checkKey(options: KeywayOptions): void {
 function checkUrls({ publicUrl, origins, upstream }: KeywayOptions): void {
   if (publicUrl !== undefined) {
     const url = parseUrl(publicUrl);
-    if (url === undefined || url.username !== "" || url.search !== "" || url.hash !== "") {
+    if (url === undefined || url.username + url.password + url.search + url.hash !== "") {
       throw invalid('publicUrl is the proxy\'s whole URL: publicUrl: "https://app.example/api/fal/proxy"');
     }
   }
@@ -125,13 +126,14 @@ function checkUrls({ publicUrl, origins, upstream }: KeywayOptions): void {
     throw invalid('origins lists origins without a path: origins: ["https://app.example"]');
   }
   if (upstream !== undefined) {
-    const url = parseUrl(upstream.url);
+    const { url: text, key }: { url?: unknown; key?: unknown } = upstream ?? {};
+    const url = parseUrl(text);
     const local = url !== undefined && /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])$/.test(url.hostname);
     if (
       url === undefined ||
       (url.protocol !== "https:" && !local) ||
-      url.search !== "" ||
-      whyNotKey(upstream.key) !== undefined
+      url.username + url.password + url.search + url.hash !== "" ||
+      whyNotKey(key) !== undefined
     ) {
       throw invalid(
         'upstream is another server with a key of its own: upstream: { url: "http://127.0.0.1:4100", key: "emulator" }; https beyond this machine',
@@ -190,7 +192,7 @@ function checkPositive(name: string, value: unknown): void {
 }
 
 function checkChoices(values: Record<string, unknown>): void {
-  const { ownership, realtime, uploads, observe, namespace }: Record<string, unknown> = values;
+  const { ownership, realtime, uploads, store, observe, namespace }: Record<string, unknown> = values;
   if (ownership !== undefined && ownership !== "caller" && ownership !== "app")
     throw invalid('ownership is "caller" or "app"');
   if (realtime !== undefined && realtime !== "proxied" && realtime !== "token")
@@ -200,10 +202,18 @@ function checkChoices(values: Record<string, unknown>): void {
     if (typeof perMinute !== "number" || !Number.isInteger(perMinute) || perMinute < 1)
       throw invalid("uploads is false or { perMinute: 60 }");
   }
+  if (store !== undefined && !isStore(store)) throw invalid("store is a Store: store: createMemoryStore()");
   if (observe !== undefined && typeof observe !== "function")
     throw invalid("observe is a function: observe: (event) => console.log(event)");
   if (namespace !== undefined && (typeof namespace !== "string" || namespace === ""))
     throw invalid('namespace is a short name: namespace: "shop"');
+}
+
+const storeMethods: readonly (keyof Store)[] = ["admit", "bind", "end", "settle", "extend", "balances", "close"];
+
+function isStore(value: unknown): boolean {
+  const store: Readonly<Record<string, unknown>> = Object(value);
+  return storeMethods.every((name) => typeof store[name] === "function");
 }
 
 function checkHeaders(headers: unknown): void {
@@ -217,27 +227,38 @@ function checkHeaders(headers: unknown): void {
 
 function checkLimits({ limits, endpoints }: KeywayOptions): void {
   if (limits === undefined) return;
+  if (typeof limits !== "object" || limits === null)
+    throw invalid(
+      'limits are for each caller and for all: limits: { caller: { requests: { max: 100, per: "minute" } } }',
+    );
   for (const [scope, set] of Object.entries(limits)) {
     if (scope !== "caller" && scope !== "global") throw invalid(`limits has caller and global, no ${scope}`);
-    for (const name of Object.keys(set ?? {}))
-      if (name !== "budget" && name !== "requests")
-        throw invalid(`limits.${scope} has budget and requests, no ${name}`);
-    const { budget, requests } = set ?? {};
-    if (budget !== undefined && !(isAmount(budget.usd) && (budget.per === "day" || budget.per === "month"))) {
-      throw invalid(`limits.${scope}.budget is money in US dollars: budget: { usd: 5, per: "day" }`);
-    }
-    if (
-      requests !== undefined &&
-      !(
-        Number.isInteger(requests.max) &&
-        requests.max >= 0 &&
-        ["second", "minute", "hour", "day"].includes(requests.per)
-      )
-    ) {
-      throw invalid(`limits.${scope}.requests is a rate: requests: { max: 100, per: "minute" }`);
-    }
-    if (budget !== undefined) checkPriced(endpoints);
+    if (set !== undefined) checkLimitSet(`limits.${scope}`, set, endpoints);
   }
+}
+
+function checkLimitSet(place: string, set: unknown, endpoints: unknown): void {
+  if (typeof set !== "object" || set === null)
+    throw invalid(`${place} is an object: { requests: { max: 100, per: "minute" } }`);
+  for (const name of Object.keys(set))
+    if (name !== "budget" && name !== "requests") throw invalid(`${place} has budget and requests, no ${name}`);
+  const { budget, requests }: { budget?: unknown; requests?: unknown } = set;
+  if (budget !== undefined && !isBudget(budget))
+    throw invalid(`${place}.budget is money in US dollars: budget: { usd: 5, per: "day" }`);
+  if (requests !== undefined && !isRate(requests))
+    throw invalid(`${place}.requests is a rate: requests: { max: 100, per: "minute" }`);
+  if (budget !== undefined) checkPriced(endpoints);
+}
+
+function isBudget(value: unknown): boolean {
+  const { usd, per }: { usd?: unknown; per?: unknown } = typeof value === "object" ? { ...value } : {};
+  return isAmount(usd) && (per === "day" || per === "month");
+}
+
+function isRate(value: unknown): boolean {
+  const { max, per }: { max?: unknown; per?: unknown } = typeof value === "object" ? { ...value } : {};
+  const known = per === "second" || per === "minute" || per === "hour" || per === "day";
+  return known && typeof max === "number" && Number.isInteger(max) && max >= 0;
 }
 
 /** A budget that some endpoints do not count against would not hold. */
@@ -246,7 +267,9 @@ function checkPriced(endpoints: unknown): void {
     typeof endpoints === "object" && endpoints !== null && !Array.isArray(endpoints)
       ? Object.entries(endpoints)
       : undefined;
-  const unpriced = rules?.find(([, rule]) => typeof rule !== "object" || rule === null || !("price" in rule));
+  const unpriced = rules?.find(
+    ([, rule]) => typeof rule !== "object" || rule === null || !("price" in rule) || rule.price === undefined,
+  );
   if (rules !== undefined && unpriced === undefined) return;
   const name = unpriced?.[0] ?? "fal-ai/flux/**";
   throw invalid(

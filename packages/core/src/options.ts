@@ -202,6 +202,7 @@ export function resolveOptions(options: KeywayOptions): Settings {
     now: Date.now,
   };
   warnAtCreation(settings, production);
+  checkTlsVerification(settings, production);
   return Object.freeze(settings);
 }
 
@@ -214,6 +215,15 @@ function warnAtCreation(settings: Settings, production: boolean): void {
       "KEYWAY_UPSTREAM is ignored in production: calls go to fal.ai. State the option upstream if they should not",
     );
   }
+}
+
+/** Node's switch turns certificate checks off for global fetch, whatever a transport asks for: then anybody on the way reads the key. */
+function checkTlsVerification({ log }: Settings, production: boolean): void {
+  if (readEnvironment("NODE_TLS_REJECT_UNAUTHORIZED") !== "0") return;
+  const mend =
+    "NODE_TLS_REJECT_UNAUTHORIZED=0 turns certificate checks off: unset it, and trust your own CA by NODE_EXTRA_CA_CERTS";
+  if (production) throw new ProxyError("invalid_option", { message: `Keyway: ${mend}.` });
+  log.warn(mend);
 }
 
 /** `KEYWAY_UPSTREAM` leads development to a local emulator; the real key never goes there. */

@@ -29,16 +29,11 @@ export function upstreamRequest(admitted: Admitted): UpstreamRequest {
   };
 }
 
-function headersFor(
-  admitted: Admitted,
-  given: HeaderList,
-  apiKey: string,
-): Header[] {
+function headersFor(admitted: Admitted, given: HeaderList, apiKey: string): Header[] {
   const { call, settings, trace, body, door } = admitted;
   const headers = requestHeaders(given, settings.forwardHeaders, takesBody(call), (name) => trace.dropped(name));
   const sent = body instanceof Uint8Array ? headers.filter(([name]) => name !== "content-length") : headers;
-  const coding =
-    door.codings === "pass" && !readsAnswer(admitted) ? valueOf(given, "accept-encoding") : "identity";
+  const coding = door.codings === "pass" && !readsAnswer(admitted) ? valueOf(given, "accept-encoding") : "identity";
   if (body instanceof Uint8Array) sent.push(contentLength(body));
   if (coding !== undefined) sent.push(["accept-encoding", coding]);
   sent.push(["authorization", `Key ${apiKey}`]);

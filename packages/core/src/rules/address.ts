@@ -19,25 +19,27 @@ function forwardedFor(headers: HeaderList): string[] {
     .filter((entry) => entry !== "");
 }
 
-/** An IPv4 address mapped into IPv6 is the IPv4 address (RFC 4291, section 2.5.5.2). */
+/** Without a port; an IPv4 address mapped into IPv6 is the IPv4 address (RFC 4291, section 2.5.5.2). */
 function normalise(address: string | undefined): string | undefined {
-  return address?.replace(/^::ffff:(?=\d+\.)/i, "").slice(0, 64);
+  return address
+    ?.replace(/^\[(.*)\](?::\d+)?$|^([^:]*):\d+$/, "$1$2")
+    .replace(/^::ffff:(?=\d+\.)/i, "")
+    .slice(0, 64);
 }
 
-/** The name that an address is counted by: an IPv6 address by its /64, which is what one customer gets. */
+/** What calls are counted by: an IPv6 subscriber has a whole /64 to call from (RFC 6177). */
+export function networkOf(address: string): string {
+  if (!address.includes(":")) return address;
+  const [front = "", back] = address.split("%", 1)[0]?.toLowerCase().split("::") ?? [];
+  const before = front === "" ? [] : front.split(":");
+  const after = back === undefined || back === "" ? [] : back.split(":");
+  const zeros =
+    back === undefined ? [] : Array.from({ length: Math.max(0, 8 - before.length - after.length) }, () => "0");
+  const groups = [...before, ...zeros, ...after].slice(0, 4);
+  return `${groups.map((group) => group.replace(/^0+(?=.)/, "")).join(":")}::/64`;
+}
+
+/** The name that an address is counted by, known or not. */
 export function bucketOf(address: string | undefined): string {
-  if (address === undefined) return "address unknown";
-  if (!address.includes(":")) return `address ${address}`;
-  return `address ${expand(address.split("%", 1)[0] ?? "")
-    .slice(0, 4)
-    .join(":")}::/64`;
-}
-
-/** The eight groups of an IPv6 address, without leading zeros (RFC 4291, section 2.2). */
-function expand(address: string): string[] {
-  const [left = "", right] = address.toLowerCase().split("::");
-  const head = left === "" ? [] : left.split(":");
-  const tail = right === undefined || right === "" ? [] : right.split(":");
-  const zeros = right === undefined ? 0 : Math.max(0, 8 - head.length - tail.length);
-  return [...head, ...Array.from({ length: zeros }, () => "0"), ...tail].map((group) => group.replace(/^0+(?=.)/, ""));
+  return `address ${address === undefined ? "unknown" : networkOf(address)}`;
 }

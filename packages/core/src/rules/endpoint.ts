@@ -1,4 +1,4 @@
-import { type Call, appLength, methodRefused } from "../call.ts";
+import { type Call, appLength, methodRefused, runMethods } from "../call.ts";
 import { ProxyError } from "../errors.ts";
 import type { LimitsOption } from "./limits.ts";
 import type { InputRule } from "./input.ts";
@@ -178,10 +178,14 @@ function checkRule(pattern: string, rule: unknown): EndpointRule {
       `input of "${pattern}" is a Standard Schema (zod, valibot, arktype) or a function: input: (input) => input`,
     );
   }
-  if (methods !== undefined && !(Array.isArray(methods) && methods.every((method) => typeof method === "string"))) {
+  if (methods !== undefined && !(Array.isArray(methods) && methods.length > 0 && methods.every(isRunMethod))) {
     throw invalid(`methods of "${pattern}" is a list such as ["POST", "GET"]`);
   }
   return rule as EndpointRule;
+}
+
+function isRunMethod(method: unknown): boolean {
+  return typeof method === "string" && runMethods.includes(method.toUpperCase());
 }
 
 function invalid(message: string): ProxyError {

@@ -45,8 +45,15 @@ function isOpen(app: readonly string[], endpoints: readonly Endpoint[], standard
   const [alias = ""] = app;
   const covering = endpoints.filter(({ segments }) => coversAlias(segments, alias));
   const named = covering.filter(({ segments }) => aliasOf(segments) === alias);
-  const deciding = named.length > 0 ? named : covering;
+  const owners = new Set(named.map(({ segments }) => segments[0]));
+  // Who names an alias decides for his own owner only: another owner's app of that name may have a rule to keep.
+  const deciding = named.length === 0 ? covering : covering.filter((one) => named.includes(one) || isKept(one, owners));
   return deciding.length > 0 && deciding.every((endpoint) => givesTokens(endpoint, standard));
+}
+
+/** A rule for other owners too, which a token for the alias alone would go around. */
+function isKept({ segments, input, price, realtime }: Endpoint, owners: ReadonlySet<string | undefined>): boolean {
+  return !owners.has(segments[0]) && (input !== undefined || price !== undefined || realtime !== undefined);
 }
 
 /** A token only where stated, or for an app named exactly in the list with nothing that a rule would have to see. */
@@ -68,7 +75,7 @@ function aliasOf(segments: readonly string[]): string | undefined {
 
 function coversAlias(segments: readonly string[], alias: string): boolean {
   const own = aliasOf(segments);
-  return own === alias || own === "*" || own === "**" || segments[0] === "**";
+  return own === alias || own === "*" || own === "**" || segments.slice(0, 2).includes("**");
 }
 
 function refuseApp(app: string): ProxyError {

@@ -1,0 +1,18 @@
+import { createKeyway } from "@keyway/nextjs";
+import { publishEvent } from "./events";
+import { bearerOf, verifyToken } from "./session";
+
+/** A local emulator to call in place of fal.ai; undefined for fal.ai itself. */
+export const emulatorUrl = process.env["KEYWAY_UPSTREAM"] || undefined;
+
+/** Who may call what. The key comes from FAL_KEY and stays here. */
+export const keyway = createKeyway({
+  authorize: ({ headers, cookie }) => {
+    const user = verifyToken(bearerOf(headers.get("authorization")) ?? cookie("session"));
+    return user === undefined ? null : { id: user };
+  },
+  endpoints: ["fal-ai/**", "demo/**"],
+  publicUrl: process.env["PUBLIC_URL"] && `${new URL(process.env["PUBLIC_URL"]).origin}/api/fal/proxy`,
+  upstream: emulatorUrl === undefined ? undefined : { url: emulatorUrl, key: "emulator" },
+  observe: publishEvent,
+});
