@@ -5,6 +5,8 @@ import type { Settings } from "./options.ts";
 export interface Abandonment {
   /** A caller asked about a job, or submitted it. */
   seen(note: JobNote): void;
+  /** A caller still listens to a job that was seen before and is not over. */
+  again(falRequestId: string): void;
   over(falRequestId: string): void;
   close(): void;
 }
@@ -38,15 +40,21 @@ export function createAbandonment(after: number, settings: () => Settings): Aban
     timer = undefined;
   }
 
+  function see(note: JobNote): void {
+    const now = settings().now();
+    const known = jobs.get(note.id);
+    const told = known !== undefined && now - known.told < after / 3 ? known.told : now;
+    jobs.set(note.id, { note, at: now, told });
+    if (told === now) tellOthers(note.id, now);
+    timer ??= setInterval(look, Math.max(50, after / 10));
+    letExit(timer);
+  }
+
   return {
-    seen(note) {
-      const now = settings().now();
-      const known = jobs.get(note.id);
-      const told = known !== undefined && now - known.told < after / 3 ? known.told : now;
-      jobs.set(note.id, { note, at: now, told });
-      if (told === now) tellOthers(note.id, now);
-      timer ??= setInterval(look, Math.max(50, after / 10));
-      letExit(timer);
+    seen: see,
+    again(id) {
+      const known = jobs.get(id);
+      if (known !== undefined) see(known.note);
     },
     over: (id) => void jobs.delete(id),
     close: () => clearInterval(timer),

@@ -6,16 +6,17 @@ import { type HeaderList, valueOf } from "./head.ts";
 import { settleHold, settleOpenJobs } from "./job.ts";
 import { parseJson, writeJson } from "./json.ts";
 import type { Settings } from "./options.ts";
-import { digestOf, recallAnswer, replayKey } from "./replay.ts";
+import { digestOf, recallAnswer, replayKey, whenWritten } from "./replay.ts";
 import { takesBody } from "./rules/body.ts";
 import type { KnownCaller } from "./rules/caller.ts";
 import type { Endpoint } from "./rules/endpoint.ts";
 import { applyInput } from "./rules/input.ts";
-import { type Grant, type Request, accountOfCaller, admitCall, admitRates, spends } from "./rules/limits.ts";
+import { type Ask, type Grant, type Request, accountOfCaller, admitCall, admitRates, spends } from "./rules/limits.ts";
 import { ownsJobs } from "./rules/ownership.ts";
 import { type Price, reserveOf } from "./rules/price.ts";
 import { checkToken } from "./rules/token.ts";
 import type { Answer, Door, Exchange } from "./seam.ts";
+import type { Account } from "./store.ts";
 import type { Trace } from "./trace.ts";
 
 /** A call that every rule of the head has let through. */
@@ -53,35 +54,45 @@ export async function admit(decided: Decided): Promise<Answer | Exchange> {
   const seen = await readBody(decided, reads);
   const micros = price === undefined ? undefined : await reserveOf(price, seen.input, call.endpoint);
   const recall = call.kind === "submit" ? replayKey(caller.hash) : undefined;
-  const first = await grantCall(decided, request, { micros, rates: !reads, recall });
+  if (recall !== undefined) await whenWritten(recall);
+  const ask: Ask = { micros, rates: !reads, places: true, recall };
+  const first = await grantCall(decided, request, ask);
   const headers = [...decided.more, ...rateHeaders, ...first.headers];
   if (first.recalled === undefined) return exchangeFor(decided, price, seen, first, headers);
   const whole = await smallBodyOf(decided, seen);
-  const answer = await recallAnswer(first.recalled, await digest(decided, whole), replayKey(caller.hash), settings);
+  const key = replayKey(caller.hash);
+  const answer = await recallAnswer(first.recalled, await digest(decided, whole), key, settings);
   if (answer !== undefined) return answer;
   return exchangeFor(
     decided,
     price,
     whole,
-    await grantCall(decided, request, { micros, rates: !reads, recall: undefined }),
+    await grantCall(decided, request, { ...ask, recall: undefined }),
     headers,
   );
 }
 
-/** Asks for what the call needs. Before a caller is refused for his open jobs, those that are over are settled. */
-async function grantCall(decided: Decided, request: Request, ask: Parameters<typeof admitCall>[1]): Promise<Grant> {
-  const { settings, caller, trace } = decided;
+/** Asks for what the call needs. With `dryRun` rates and places are told and not kept; money always is. */
+async function grantCall(decided: Decided, request: Request, ask: Ask): Promise<Grant> {
+  const { settings, trace } = decided;
+  try {
+    return await grantLazily(request, ask, settings);
+  } catch (error) {
+    if (!settings.dryRun || !(error instanceof ProxyError) || !soft.includes(error.code)) throw error;
+    trace.wouldRefuse(error);
+    return grantLazily(request, { ...ask, rates: false, places: false }, settings);
+  }
+}
+
+/** Before a caller is refused for his open jobs, those that are over are settled. */
+async function grantLazily(request: Request, ask: Ask, settings: Settings): Promise<Grant> {
   try {
     return await admitCall(request, ask, settings);
   } catch (error) {
-    if (!(error instanceof ProxyError)) throw error;
-    if (settings.dryRun && soft.includes(error.code)) {
-      trace.wouldRefuse(error);
-      return { hold: undefined, headers: [], recalled: undefined };
-    }
-    const { key } = accountOfCaller(caller.hash, settings);
-    if (!lazy.includes(error.code) || (await settleOpenJobs(key, lazyJobs, settings)) === 0) throw error;
-    return admitCall(request, { ...ask, rates: false }, settings);
+    if (!(error instanceof ProxyError) || !lazy.includes(error.code)) throw error;
+    const account = (at: number): Account => accountOfCaller(request.caller.hash, settings, at);
+    if ((await settleOpenJobs(account, lazyJobs, settings)) === 0) throw error;
+    return admitCall(request, ask, settings);
   }
 }
 

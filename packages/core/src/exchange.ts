@@ -2,13 +2,13 @@ import { toAnswer, toProxyError } from "./answer.ts";
 import type { Call } from "./call.ts";
 import { ProxyError } from "./errors.ts";
 import type { HeaderList } from "./head.ts";
-import { type JobNote, jobKey, settleHold, unitsOf } from "./job.ts";
+import { type JobNote, endJob, jobKey, settleHold, unitsOf } from "./job.ts";
 import type { Settings } from "./options.ts";
-import { keepAnswer } from "./replay.ts";
+import { type KeptAnswer, type Replay, keepAnswer } from "./replay.ts";
 import type { KnownCaller } from "./rules/caller.ts";
 import { isOpen, outcomeOf } from "./rules/limits.ts";
 import type { Price } from "./rules/price.ts";
-import type { AnswerHead, Door, Ending, Exchange, UpstreamHead } from "./seam.ts";
+import type { Answer, AnswerHead, Door, Ending, Exchange, UpstreamHead } from "./seam.ts";
 import type { Hold, Outcome } from "./store.ts";
 import { type SealedJob, readSubmission, rewriteSubmission } from "./submission.ts";
 import type { Trace } from "./trace.ts";
@@ -37,7 +37,7 @@ export interface Admitted {
   /** Headers that the answer carries beside upstream's: what is left of the rates, a cookie of the app's. */
   readonly more: HeaderList;
   /** Where the answer is kept if its caller leaves; undefined where it is not. */
-  readonly replay: { readonly key: string; digest(): Promise<string | undefined> } | undefined;
+  readonly replay: Replay | undefined;
   readonly reauthorize: () => Promise<boolean>;
 }
 
@@ -47,7 +47,8 @@ export function createExchange(admitted: Admitted): Exchange {
   let upstream: UpstreamHead | undefined;
   let job = admitted.job;
   let refusal: ProxyError | undefined;
-  let kept: Promise<void> = Promise.resolve();
+  /** What a repeated submit will find, once the caller has left. */
+  let kept: "nothing" | "a mark" | "an answer" = "nothing";
   let ended = false;
 
   function refuseAnswer(error: ProxyError): AnswerHead {
@@ -58,14 +59,10 @@ export function createExchange(admitted: Admitted): Exchange {
   }
 
   /** The caller does not get this answer: whoever repeats the submit does. */
-  function keep(answer: Parameters<typeof keepAnswer>[2]): void {
+  function keep(answer: KeptAnswer): void {
     if (replay === undefined) return;
-    kept = kept.then(async () => {
-      const digest = await replay.digest();
-      if (digest !== undefined) await keepAnswer(replay.key, digest, answer, settings);
-    });
-    kept = kept.catch((cause: unknown) => settings.log.error("the answer of a submit could not be kept", cause));
-    door.waitUntil(kept);
+    kept = answer === "under way" ? "a mark" : "an answer";
+    door.waitUntil(keepAnswer(replay, answer, settings));
   }
 
   return {
@@ -74,7 +71,7 @@ export function createExchange(admitted: Admitted): Exchange {
     whenCallerLeaves: call.kind === "submit" || call.kind === "cancel" ? "finish" : "abort",
     finishWithin: settings.timeouts.finish,
     meter: meterOf(admitted),
-    callerLeft: () => keep(undefined),
+    callerLeft: () => keep("under way"),
     head(up) {
       upstream = up;
       const refused = refuseUpstream(up, admitted);
@@ -104,9 +101,20 @@ export function createExchange(admitted: Admitted): Exchange {
       ended = true;
       const settled = settleCall(admitted, ending, upstream, job);
       if (settled !== undefined) door.waitUntil(settled);
+      if (kept === "a mark") keep(enqueuedNothing(ending, upstream) ? "none" : unansweredSubmit(door, settings));
+      if (call.kind === "status-stream" && job !== undefined) settings.abandonment?.again(job.from);
       trace.finished(ending, use, upstream?.status, refusal);
     },
   };
+}
+
+/** Whether fal.ai surely has no job of this submit. */
+function enqueuedNothing(ending: Ending, upstream: UpstreamHead | undefined): boolean {
+  return ending === "unsent" || (upstream !== undefined && (upstream.status < 200 || upstream.status > 299));
+}
+
+function unansweredSubmit(door: Door, settings: Settings): Answer {
+  return toAnswer(new ProxyError("upstream_unanswered"), door.head, settings);
 }
 
 /** Reads a submit answer, seals the job to its caller and ties what it holds to it. */
@@ -163,8 +171,16 @@ function settleCall(
     const whose = { caller: caller.isPublic ? undefined : caller.id, endpoint: call.endpoint, falRequestId: undefined };
     return settleHold({ hold: hold.id }, outcome, settings, whose);
   }
-  if (call.kind !== "result" || call.method !== "GET" || job === undefined) return undefined;
-  return settleResult(job, outcome, settings);
+  if (job === undefined) return undefined;
+  if (call.kind === "cancel") return settleCancel(job, upstream, settings);
+  return call.kind === "result" && call.method === "GET" ? settleResult(job, outcome, settings) : undefined;
+}
+
+/** A job that fal.ai agreed to cancel leaves its place; its money waits for what the result says. */
+async function settleCancel(job: SealedJob, upstream: UpstreamHead | undefined, settings: Settings): Promise<void> {
+  if (upstream === undefined || upstream.status > 299) return;
+  settings.abandonment?.over(job.from);
+  await endJob(job.from, undefined, settings);
 }
 
 async function settleResult(job: SealedJob, outcome: Outcome, settings: Settings): Promise<void> {
@@ -184,18 +200,25 @@ function howItCameOut(
   return outcomeOf(call.kind, upstream.status, unitsOf(upstream), unrun);
 }
 
-/** Streams and sockets are asked about while they are open: is the caller still let in, and is there money for another minute? */
-function meterOf({ call, caller, hold, price, settings, reauthorize }: Admitted): Exchange["meter"] {
+/**
+ * Streams and sockets are asked about while they are open: is the caller still let in, and is there money for another minute? Who
+ * listens to a job's states has not abandoned it.
+ */
+function meterOf({ call, caller, hold, price, job, settings, reauthorize }: Admitted): Exchange["meter"] {
+  const listens = call.kind === "status-stream";
   const metered = hold !== undefined && isOpen(call);
-  const asked = (isOpen(call) || call.kind === "status-stream") && !caller.isPublic;
-  if (!metered && !asked) return undefined;
-  const everyMs = metered ? Math.min(settings.reauthorize, minute) : settings.reauthorize;
+  const asked = (isOpen(call) || listens) && !caller.isPublic;
+  const followed = listens && settings.abandonment !== undefined ? job : undefined;
+  if (!metered && !asked && followed === undefined) return undefined;
   const lease = settings.timeouts.openLease;
+  const spans = [metered ? Math.min(minute, lease / 2) : [], followed ? settings.timeouts.abandoned / 3 : []].flat();
+  const everyMs = Math.min(settings.reauthorize, ...spans);
   let paidUntil = settings.now() + minute;
   return {
     everyMs,
     async tick() {
       if (asked && !(await reauthorize())) return "stop";
+      if (followed !== undefined) settings.abandonment?.again(followed.from);
       if (!metered) return "go";
       const due = settings.now() + everyMs > paidUntil ? (price?.perMinute ?? 0) : 0;
       if (due > 0) paidUntil += minute;

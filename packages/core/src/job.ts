@@ -4,7 +4,7 @@ import type { Settings } from "./options.ts";
 import { outcomeOf } from "./rules/limits.ts";
 import type { UpstreamHead } from "./seam.ts";
 import { createFetchSender } from "./sender.ts";
-import type { HoldName, Outcome, Settled } from "./store.ts";
+import type { Account, HoldName, OpenJob, Outcome, Settled } from "./store.ts";
 import { stateIn } from "./tracker.ts";
 
 /** What is kept of a job with its hold: enough to ask fal.ai about it, and to say whose it was. */
@@ -78,9 +78,20 @@ function tell(settled: Settled | null, settings: Settings, whose: Omit<Spend, "u
   }
 }
 
-/** Asks fal.ai about the oldest open jobs of an account and settles those that are over. Answers how many were. */
-export async function settleOpenJobs(account: string, most: number, settings: Settings): Promise<number> {
-  const open = await settings.askStore((store) => store.openJobs(account, most));
+/**
+ * Asks fal.ai about the oldest open jobs of an account and settles those that are over. Answers how many were. A job of the last
+ * period may be open still, and then it stands in that period's account.
+ */
+export async function settleOpenJobs(
+  accountAt: (time: number) => Account | Promise<Account>,
+  most: number,
+  settings: Settings,
+): Promise<number> {
+  const now = settings.now();
+  const accounts = [await accountAt(now - settings.timeouts.jobLease), await accountAt(now)];
+  const open: OpenJob[] = [];
+  for (const key of new Set(accounts.map((account) => account.key)))
+    if (open.length < most) open.push(...(await settings.askStore((store) => store.openJobs(key, most - open.length))));
   const settled = await Promise.all(open.map(({ job, note }) => settleJob(job, readNote(note), settings)));
   return settled.filter(Boolean).length;
 }
@@ -90,8 +101,8 @@ async function settleJob(job: string, note: JobNote | undefined, settings: Setti
   try {
     const base = `/${note.app}/requests/${note.id}`;
     const status = await askUpstream(`${base}/status`, note, settings, true);
-    if (status.head.status !== 200) return false;
-    const seconds = stateIn(status.body)?.seconds;
+    const { state, seconds } = stateIn(status.body) ?? {};
+    if (status.head.status !== 200 || state !== "COMPLETED") return false;
     const { head } = await askUpstream(base, note, settings, false);
     const outcome = outcomeOf("result", head.status, unitsOf(head), settings.tracker.wasQueued(note.id));
     if (outcome === undefined) return false;

@@ -1,4 +1,4 @@
-import { ProxyError } from "./errors.ts";
+import { ProxyError, listErrors } from "./errors.ts";
 import { type Reconciled, type ReconcileOptions, reconcile } from "./billing.ts";
 import { type Finding, checkSettings } from "./check.ts";
 import { jobKey, readNote, settleOpenJobs } from "./job.ts";
@@ -93,10 +93,16 @@ export function createKeyway(options: KeywayOptions): Keyway {
     usage: (callerId) => readUsage(callerId, settings),
     submitFor: (caller, endpoint, submit) => submitFor(caller, endpoint, submit, settings),
     openJob: (requestId) => openJob(requestId, settings),
-    settle: async (most = 100) => settleOpenJobs((await accountOfAll(settings)).key, most, settings),
+    settle: (most = 100) => settleOpenJobs((at) => accountOfAll(settings, at), most, settings),
     reconcile: (given) => reconcile(given, settings),
-    pause: () => settings.askStore((store) => store.put(gateKey, "paused", pausedFor)),
-    resume: () => settings.askStore((store) => store.remove(gateKey)),
+    async pause() {
+      const gate = await gateKey(settings);
+      await settings.askStore((store) => store.put(gate, "paused", pausedFor));
+    },
+    async resume() {
+      const gate = await gateKey(settings);
+      await settings.askStore((store) => store.remove(gate));
+    },
     check: () => checkSettings(settings),
     callerHash: async (callerId) => settings.hashes.of(`caller ${callerId}`),
     plan: (door) => plan(door, settings),
@@ -135,15 +141,17 @@ async function submitFor(
     },
     body: JSON.stringify(input),
   });
-  const response = await answerRequest(request, {}, Object.freeze({ ...settings, authorize: () => caller }));
+  const ownership = settings.authorize === "public" ? "app" : settings.ownership;
+  const asCaller = Object.freeze({ ...settings, ownership, authorize: () => caller });
+  const response = await answerRequest(request, {}, asCaller);
   const body: unknown = await response.json().catch(() => null);
   const fields: Record<string, unknown> = typeof body === "object" && body !== null ? { ...body } : {};
   const { request_id: requestId, message, code } = fields;
   if (response.ok && typeof requestId === "string") return { ...fields, request_id: requestId };
-  throw new ProxyError("upstream_invalid", {
+  const ours = listErrors().find((refusal) => refusal.code === code)?.code;
+  throw new ProxyError(ours ?? "upstream_invalid", {
     status: response.status,
     message: typeof message === "string" ? message : `The submit was answered with status ${response.status}.`,
-    cause: typeof code === "string" ? code : undefined,
   });
 }
 

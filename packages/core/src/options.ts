@@ -83,11 +83,14 @@ export interface KeywayOptions {
   readonly trustProxy?: number | undefined;
   /** Told of every decision and every finished call. */
   readonly observe?: Observe | undefined;
-  /** Told of every settled call, in US dollars. */
+  /** Told of every settled call, in US dollars; not of what a lost call was charged when its lease ran out. */
   readonly onSpend?: ((spend: Spend) => void) | undefined;
-  /** `"cancel"`: a job that nobody has asked about for `timeouts.abandoned` is cancelled. Default `"keep"`. */
+  /** `"cancel"`: a job that nobody has asked about for `timeouts.abandoned` is cancelled, once. Default `"keep"`. */
   readonly abandoned?: "keep" | "cancel" | undefined;
-  /** Logs what endpoints, inputs and rates would refuse, and lets it pass; never for money or ownership. Default false. */
+  /**
+   * Logs what rates, places, inputs and endpoints would refuse, and lets it pass. Never for money or ownership: budgets hold, and
+   * where an endpoint has a price, only listed endpoints may be called. Default false.
+   */
   readonly dryRun?: boolean | undefined;
   /** `"caller"`: a job belongs to who submitted it. `"app"`: every caller may see every job. Default `"caller"`. */
   readonly ownership?: "caller" | "app" | undefined;

@@ -54,9 +54,9 @@ async function decide(door: Door, settings: Settings, trace: Trace): Promise<Ans
   return admit({ door, settings, trace, call, caller, endpoint, query, falRequestId, base, more, reauthorize });
 }
 
-/** With `dryRun` a refusal is told and not made. */
+/** With `dryRun` a refusal is told and not made, except where it keeps money from being spent uncounted. */
 function orTell<T>(trace: Trace, settings: Settings, rule: () => T): T | undefined {
-  if (!settings.dryRun) return rule();
+  if (!settings.dryRun || settings.endpoints.some(({ price }) => price !== undefined)) return rule();
   try {
     return rule();
   } catch (error) {
@@ -68,7 +68,7 @@ function orTell<T>(trace: Trace, settings: Settings, rule: () => T): T | undefin
 /** Reads of a job are counted in the process, and keep it from being taken for abandoned. */
 function notePoll(call: Call, falRequestId: string, caller: KnownCaller, settings: Settings): void {
   if (call.kind === "status") settings.polls.count(falRequestId);
-  if (call.kind === "cancel" || call.kind === "result") return;
+  if (call.kind === "cancel" || call.method === "HEAD") return;
   settings.abandonment?.seen({
     id: falRequestId,
     app: call.app,

@@ -57,22 +57,47 @@ export async function recallAnswer(
   }
 }
 
-/** Notes that a caller left during a submit, or the answer that he did not get. */
-export async function keepAnswer(
-  key: string,
-  digest: string,
-  answer: Entry["answer"] | (Omit<Answer, "type"> & { body: Uint8Array }) | undefined,
-  settings: Settings,
-): Promise<void> {
-  const kept =
-    answer === undefined
-      ? undefined
-      : { ...answer, body: typeof answer.body === "string" ? answer.body : toBase64(answer.body) };
-  const others = readEntries(await settings.askStore((store) => store.get(key))).filter(
-    (entry) => entry.digest !== digest,
-  );
-  const entries: Entry[] = [...others.slice(-9), { digest, answer: kept }];
+/** A submit that may be repeated: where its caller's answers stand, and what makes it the same submit. */
+export interface Replay {
+  readonly key: string;
+  digest(): Promise<string | undefined>;
+}
+
+/** What a repeated submit finds: the first one under way, its answer, or nothing, so that it is a new one. */
+export type KeptAnswer = "under way" | "none" | Omit<Answer, "type">;
+
+/** Writes of this process that are under way, one after another for each caller, so that none is lost. */
+const writing = new Map<string, Promise<void>>();
+
+/** Notes that a caller left during a submit, or the answer that he did not get. Never rejects. */
+export function keepAnswer(replay: Replay, answer: KeptAnswer, settings: Settings): Promise<void> {
+  const { key } = replay;
+  const written = (writing.get(key) ?? Promise.resolve())
+    .then(() => writeEntry(replay, answer, settings))
+    .catch((cause: unknown) => settings.log.error("the answer of a submit could not be kept", cause))
+    .finally(() => {
+      if (writing.get(key) === written) writing.delete(key);
+    });
+  writing.set(key, written);
+  return written;
+}
+
+/** Resolves when everything that was to be kept under the key can be found there. */
+export function whenWritten(key: string): Promise<void> | undefined {
+  return writing.get(key);
+}
+
+async function writeEntry({ key, digest }: Replay, answer: KeptAnswer, settings: Settings): Promise<void> {
+  const name = await digest();
+  if (name === undefined) return;
+  const before = readEntries(await settings.askStore((store) => store.get(key)));
+  const entries = before.filter((entry) => entry.digest !== name).slice(-9);
+  if (answer !== "none") entries.push({ digest: name, answer: answer === "under way" ? undefined : toEntry(answer) });
   await settings.askStore((store) => store.put(key, JSON.stringify(entries), keptFor));
+}
+
+function toEntry({ status, headers, body }: Omit<Answer, "type">): Entry["answer"] {
+  return { status, headers, body: toBase64(body) };
 }
 
 function readEntries(text: string | null): Entry[] {

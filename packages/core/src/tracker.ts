@@ -5,7 +5,7 @@ export type JobState = "IN_QUEUE" | "IN_PROGRESS" | "COMPLETED";
 export interface JobTracker {
   /** Notes what a status answer said. True when it says for the first time here that the job is over. */
   see(job: string, state: JobState): boolean;
-  /** True when the job was in the queue when last seen, so it has not begun to cost. */
+  /** True when the job was in the queue when last seen before its end, so it has not begun to cost. */
   wasQueued(job: string): boolean;
   forget(job: string): void;
 }
@@ -13,28 +13,31 @@ export interface JobTracker {
 const kept = 50_000;
 
 export function createJobTracker(): JobTracker {
-  const states = new Map<string, JobState>();
+  const states = new Map<string, { readonly state: JobState; readonly queued: boolean }>();
   return {
     see(job, state) {
       const before = states.get(job);
       states.delete(job);
       if (states.size >= kept) states.delete(states.keys().next().value ?? "");
-      states.set(job, state);
-      return state === "COMPLETED" && before !== "COMPLETED";
+      states.set(job, { state, queued: state === "COMPLETED" ? before?.queued === true : state === "IN_QUEUE" });
+      return state === "COMPLETED" && before?.state !== "COMPLETED";
     },
-    wasQueued: (job) => states.get(job) === "IN_QUEUE",
+    wasQueued: (job) => states.get(job)?.queued === true,
     forget: (job) => void states.delete(job),
   };
 }
 
 const decoder = new TextDecoder("latin1");
 
-/** Reads a job's state from a piece of a status answer: fal writes `status` first in the object (fal docs, queue). */
+/**
+ * Reads a job's latest state from a piece of a status answer or of its event stream: fal writes `status` at the beginning
+ * of the object (fal docs, queue), so what a log says is not taken for it.
+ */
 export function stateIn(chunk: Uint8Array): { state: JobState; seconds: number | undefined } | undefined {
-  const state = /"status"\s*:\s*"(IN_QUEUE|IN_PROGRESS|COMPLETED)"/.exec(decoder.decode(chunk.subarray(0, 120)))?.[1];
+  const text = decoder.decode(chunk);
+  const state = [...text.matchAll(/(?:^|\n)(?:data:)?\s*\{[^\n]{0,100}?"status"\s*:\s*"([A-Z_]{1,20})"/g)].at(-1)?.[1];
   if (state !== "IN_QUEUE" && state !== "IN_PROGRESS" && state !== "COMPLETED") return undefined;
-  const time =
-    state === "COMPLETED" ? /"inference_time"\s*:\s*([0-9][0-9.eE+-]*)/.exec(decoder.decode(chunk))?.[1] : undefined;
+  const time = state === "COMPLETED" ? /"inference_time"\s*:\s*([0-9][0-9.eE+-]*)/.exec(text)?.[1] : undefined;
   const seconds = Number(time);
   return { state, seconds: time !== undefined && Number.isFinite(seconds) ? seconds : undefined };
 }

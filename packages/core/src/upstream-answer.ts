@@ -74,8 +74,8 @@ function bodyRewriter(admitted: Admitted, job: SealedJob, status: number): Rewri
 
 function hear(chunk: Uint8Array, { settings, door }: Admitted, job: SealedJob): void {
   const heard = stateIn(chunk);
+  if (heard?.state === "COMPLETED") settings.abandonment?.over(job.from);
   if (heard === undefined || !settings.tracker.see(job.from, heard.state)) return;
-  settings.abandonment?.over(job.from);
   door.waitUntil(endJob(job.from, heard.seconds, settings));
 }
 

@@ -80,11 +80,16 @@ export async function identifyCaller(door: Door, call: Call, settings: Settings)
     });
   }
   const { group, setCookie } = answer;
+  if (setCookie !== undefined && !(typeof setCookie === "string" && fieldSyntax.test(setCookie)))
+    settings.log.error("authorize gave a setCookie that is no header value, so it was not sent");
   return {
     caller: await toKnown(answer.id, false, group, settings),
-    setCookie: typeof setCookie === "string" ? setCookie : undefined,
+    setCookie: typeof setCookie === "string" && fieldSyntax.test(setCookie) ? setCookie : undefined,
   };
 }
+
+/** A header value (RFC 9110, section 5.5), without what a line break would add. */
+const fieldSyntax = /^[\t\x20-\x7e]+$/;
 
 function createContext(door: Door, call: Call, address: string | undefined, settings: Settings): AuthorizeContext {
   const { head } = door;

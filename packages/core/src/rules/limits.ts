@@ -82,23 +82,34 @@ interface Scope {
 /** Asks the store for rates alone, before a body is read. */
 export async function admitRates(request: Request, settings: Settings): Promise<HeaderList> {
   const counters = await countersOf(request, settings);
-  return (await askStore({ gate: gateKey, recall: undefined, counters, hold: undefined }, settings)).headers;
+  const gate = await gateKey(settings);
+  return (await askStore({ gate, recall: undefined, counters, hold: undefined }, settings)).headers;
 }
 
-/** Asks the store for rates (unless they were asked before), places and money at once; throws 402, 403, 429 or 500. */
-export async function admitCall(
-  request: Request,
-  ask: { micros: Micros | undefined; rates: boolean; recall: string | undefined },
-  settings: Settings,
-): Promise<Grant> {
+/** What one question to the store is about. */
+export interface Ask {
+  /** Money to set aside; undefined where the call has no price. */
+  readonly micros: Micros | undefined;
+  /** False when the rates were asked before. */
+  readonly rates: boolean;
+  readonly places: boolean;
+  /** Where a repeated submit finds the answer that its caller never got. */
+  readonly recall: string | undefined;
+}
+
+/** Asks the store for rates, places and money at once; throws 402, 403, 429 or 500. */
+export async function admitCall(request: Request, ask: Ask, settings: Settings): Promise<Grant> {
   const counters = ask.rates ? await countersOf(request, settings) : [];
-  const hold = await holdOf(request, ask.micros, settings);
-  const { headers, recalled } = await askStore({ gate: gateKey, recall: ask.recall, counters, hold }, settings);
+  const hold = await holdOf(request, ask, settings);
+  const gate = await gateKey(settings);
+  const { headers, recalled } = await askStore({ gate, recall: ask.recall, counters, hold }, settings);
   return { hold: recalled === undefined ? hold : undefined, headers, recalled };
 }
 
 /** While something stands here, nothing that spends is admitted. */
-export const gateKey = "keyway:2:paused";
+export async function gateKey(settings: Settings): Promise<string> {
+  return `keyway:2:paused:${await settings.hashes.of("gate")}`;
+}
 
 async function askStore(
   admission: Admission,
@@ -139,33 +150,37 @@ export function outcomeOf(
 }
 
 /** The account that a caller's own money is counted on. */
-export function accountOfCaller(callerHash: string, settings: Settings): Account {
-  return accountOf(`caller:${callerHash}`, settings.limits.caller.budget, settings);
+export function accountOfCaller(callerHash: string, settings: Settings, at: number = settings.now()): Account {
+  return accountOf(`caller:${callerHash}`, settings.limits.caller.budget, at);
 }
 
 /** The account that everybody's money is counted on. */
-export async function accountOfAll(settings: Settings): Promise<Account> {
-  return accountOf(`global:${await settings.hashes.of("global")}`, settings.limits.global.budget, settings);
+export async function accountOfAll(settings: Settings, at: number = settings.now()): Promise<Account> {
+  return accountOf(`global:${await settings.hashes.of("global")}`, settings.limits.global.budget, at);
 }
 
 async function holdOf(
   { call, caller, endpoint, price }: Request,
-  micros: Micros | undefined,
+  { micros, places }: Ask,
   settings: Settings,
 ): Promise<Hold | undefined> {
   if (!spends(call)) return undefined;
   const scopes = await scopesOf(caller, endpoint, settings);
-  const slots = scopes.flatMap(({ name, limits }) => slotOf(call, name, limits));
+  const slots = places ? scopes.flatMap(({ name, limits }) => slotOf(call, name, limits)) : [];
   if (slots.length === 0 && micros === undefined) return undefined;
   const { jobLease, openLease, runHead, streamIdle } = settings.timeouts;
   const leaseMs = isOpen(call) ? openLease : call.kind === "submit" ? jobLease : runHead + streamIdle;
-  const counted =
-    micros === undefined
-      ? []
-      : scopes.filter(({ label, limits }) => limits.budget !== undefined || label === "caller" || label === "global");
-  const accounts = counted.map(({ name, limits }) => accountOf(name, limits.budget, settings));
+  const counted = scopes.filter(({ label, limits }) => countsMoney(call, label, limits, micros));
+  const now = settings.now();
+  const accounts = counted.map(({ name, limits }) => accountOf(name, limits.budget, now));
   const { perUnit, perSecond } = price ?? { perUnit: undefined, perSecond: undefined };
   return { id: crypto.randomUUID(), micros: micros ?? 0, perUnit, perSecond, accounts, slots, leaseMs };
+}
+
+/** A job without a price stands in the accounts too, at no cost: that is where open jobs are looked for. */
+function countsMoney(call: Call, label: string, { budget }: LimitSet, micros: Micros | undefined): boolean {
+  const always = label === "caller" || label === "global";
+  return micros === undefined ? always && call.kind === "submit" : always || budget !== undefined;
 }
 
 /** Calls that cost something or take a place. */
@@ -201,8 +216,8 @@ async function scopesOf(caller: KnownCaller, endpoint: Endpoint | undefined, set
   return scopes;
 }
 
-function accountOf(name: string, budget: BudgetOption | undefined, settings: Settings): Account {
-  const now = new Date(settings.now());
+function accountOf(name: string, budget: BudgetOption | undefined, at: number): Account {
+  const now = new Date(at);
   const monthly = budget?.per === "month";
   const day = now.toISOString().slice(0, monthly ? 7 : 10);
   const until = monthly
