@@ -44,4 +44,5 @@ export type {
   UpstreamRequest,
   Use,
 } from "./seam.ts";
+export type { Hmac } from "./mac.ts";
 export { type Sender, type UpstreamAnswer, createFetchSender } from "./sender.ts";

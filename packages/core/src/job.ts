@@ -31,7 +31,7 @@ export interface Spend {
 
 /** Where a store finds a job. */
 export async function jobKey(falRequestId: string, settings: Settings): Promise<string> {
-  return `keyway:2:job:${await settings.hashes.of(`job ${falRequestId}`)}`;
+  return `keyway:2:job:${await settings.hashes.once(`job ${falRequestId}`)}`;
 }
 
 export function readNote(text: string | null | undefined): JobNote | undefined {

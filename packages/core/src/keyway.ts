@@ -2,6 +2,7 @@ import { ProxyError, listErrors } from "./errors.ts";
 import { type Reconciled, type ReconcileOptions, reconcile } from "./billing.ts";
 import { type Finding, checkSettings } from "./check.ts";
 import { jobKey, readNote, settleOpenJobs } from "./job.ts";
+import type { Hmac } from "./mac.ts";
 import type { Log } from "./observe.ts";
 import { type KeywayOptions, type Settings, type Timeouts, resolveOptions } from "./options.ts";
 import { plan } from "./plan.ts";
@@ -68,6 +69,8 @@ export interface Keyway {
     readonly production: boolean;
     readonly timeouts: Timeouts;
     readonly log: Log;
+    /** Computes with this HMAC-SHA-256 from now on: the platform's own is faster than WebCrypto's. */
+    readonly useHmac: (hmac: Hmac) => void;
   };
   /** Stops timers and closes the store. */
   readonly close: () => Promise<void>;
@@ -87,7 +90,7 @@ const pausedFor = 365 * 24 * 3_600_000;
  */
 export function createKeyway(options: KeywayOptions): Keyway {
   const settings = resolveOptions(options);
-  const { production, timeouts, log, publicUrl } = settings;
+  const { production, timeouts, log, publicUrl, macs } = settings;
   return {
     fetch: (request, context = {}) => answerRequest(request, context, settings),
     usage: (callerId) => readUsage(callerId, settings),
@@ -106,7 +109,7 @@ export function createKeyway(options: KeywayOptions): Keyway {
     check: () => checkSettings(settings),
     callerHash: async (callerId) => settings.hashes.of(`caller ${callerId}`),
     plan: (door) => plan(door, settings),
-    transport: Object.freeze({ publicPath: publicUrl?.path, production, timeouts, log }),
+    transport: Object.freeze({ publicPath: publicUrl?.path, production, timeouts, log, useHmac: macs.use }),
     async close() {
       settings.abandonment?.close();
       await settings.store.close();

@@ -1,6 +1,7 @@
 import { type ApiKeyOption, keyFromEnvironment, readEnvironment, whyNotKey } from "./api-key.ts";
 import { ProxyError } from "./errors.ts";
 import { type Hashes, createHashes } from "./hash.ts";
+import { type Macs, createMacs } from "./mac.ts";
 import { createMemoryStore } from "./memory-store.ts";
 import { type Polls, createPolls } from "./polls.ts";
 import { type JobTracker, createJobTracker } from "./tracker.ts";
@@ -112,6 +113,7 @@ export interface Settings {
   readonly publicUrl: { readonly href: string; readonly origin: string; readonly path: string } | undefined;
   readonly production: boolean;
   readonly apiKey: ApiKeyOption | undefined;
+  readonly macs: Macs;
   readonly sealer: Sealer;
   readonly hashes: Hashes;
   readonly origins: readonly string[];
@@ -125,7 +127,7 @@ export interface Settings {
   readonly realtime: "proxied" | "token";
   readonly uploads: false | { readonly perMinute: number };
   readonly store: Store;
-  /** Asks the store within its time; a failure is `store_unavailable`. */
+  /** Asks the store, a given one within its time; a failure is `store_unavailable`. */
   askStore<T>(question: (store: Store) => Promise<T>): Promise<T>;
   readonly forwardHeaders: readonly string[];
   readonly trustProxy: number;
@@ -170,6 +172,7 @@ export function resolveOptions(options: KeywayOptions): Settings {
   const apiKey = upstream?.key ?? options.apiKey;
   const log = createLog(() => secretsToHide(apiKey, options.secret));
   const endpoints = resolveEndpoints(options.endpoints);
+  const macs = createMacs();
   const store = options.store ?? createMemoryStore();
   const settings: Settings = {
     authorize: options.authorize,
@@ -177,8 +180,9 @@ export function resolveOptions(options: KeywayOptions): Settings {
     publicUrl: resolvePublicUrl(options.publicUrl),
     production,
     apiKey,
-    sealer: createSealer(resolveSecrets(options.secret, apiKey)),
-    hashes: createHashes(options.namespace ?? "keyway"),
+    macs,
+    sealer: createSealer(resolveSecrets(options.secret, apiKey), macs),
+    hashes: createHashes(options.namespace ?? "keyway", macs),
     origins: options.origins ?? [],
     limits: resolveLimits(options.limits),
     polls: createPolls(options.limits?.pollsPerSecond ?? 15, Date.now),
@@ -192,7 +196,10 @@ export function resolveOptions(options: KeywayOptions): Settings {
     realtime: options.realtime ?? "proxied",
     uploads: options.uploads ?? { perMinute: 60 },
     store,
-    askStore: (question) => askInTime(async () => question(store), options.timeouts?.store ?? timeouts.store),
+    askStore:
+      options.store === undefined
+        ? (question) => question(store)
+        : (question) => askInTime(async () => question(store), options.timeouts?.store ?? timeouts.store),
     forwardHeaders: options.forwardHeaders ?? [],
     trustProxy: options.trustProxy ?? 0,
     observe: options.observe,

@@ -7,6 +7,7 @@ export interface SealedJob {
   readonly to: string;
 }
 
+const decoder = new TextDecoder("utf-8", { fatal: true });
 const requestIdSyntax = /^[A-Za-z0-9._~-]{1,200}$/;
 
 /** The job id in a submit answer (fal docs, queue), undefined when there is none. */
@@ -47,7 +48,7 @@ function escapeForRegExp(text: string): string {
 
 function parseFields(body: Uint8Array): Record<string, unknown> {
   try {
-    const value: unknown = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(body));
+    const value: unknown = JSON.parse(decoder.decode(body));
     return typeof value === "object" && value !== null ? { ...value } : {};
   } catch {
     return {};

@@ -1,3 +1,5 @@
+import { createRecent } from "./recent.ts";
+
 /** What fal.ai last said of a job. */
 export type JobState = "IN_QUEUE" | "IN_PROGRESS" | "COMPLETED";
 
@@ -10,20 +12,19 @@ export interface JobTracker {
   forget(job: string): void;
 }
 
-const kept = 50_000;
+const kept = 100_000;
 
 export function createJobTracker(): JobTracker {
-  const states = new Map<string, { readonly state: JobState; readonly queued: boolean }>();
+  const states = createRecent<{ readonly state: JobState; readonly queued: boolean }>(kept);
   return {
     see(job, state) {
       const before = states.get(job);
-      states.delete(job);
-      if (states.size >= kept) states.delete(states.keys().next().value ?? "");
+      if (before?.state === state) return false;
       states.set(job, { state, queued: state === "COMPLETED" ? before?.queued === true : state === "IN_QUEUE" });
-      return state === "COMPLETED" && before?.state !== "COMPLETED";
+      return state === "COMPLETED";
     },
     wasQueued: (job) => states.get(job)?.queued === true,
-    forget: (job) => void states.delete(job),
+    forget: (job) => states.delete(job),
   };
 }
 

@@ -45,7 +45,7 @@ export type Authorize = (context: AuthorizeContext) => Authorization | Promise<A
 /** A caller who passed. */
 export interface KnownCaller {
   readonly id: string;
-  /** Hex SHA-256 prefix of namespace and id: what stores, events and logs see. */
+  /** A hash of the id under the namespace: what stores, events and logs see. */
   readonly hash: string;
   /** With `authorize: "public"`: nobody in particular, counted by address. */
   readonly isPublic: boolean;

@@ -81,7 +81,7 @@ interface Scope {
 
 /** Asks the store for rates alone, before a body is read. */
 export async function admitRates(request: Request, settings: Settings): Promise<HeaderList> {
-  const counters = await countersOf(request, settings);
+  const counters = countersOf(request, await scopesOf(request, settings), settings);
   const gate = await gateKey(settings);
   return (await askStore({ gate, recall: undefined, counters, hold: undefined }, settings)).headers;
 }
@@ -99,8 +99,9 @@ export interface Ask {
 
 /** Asks the store for rates, places and money at once; throws 402, 403, 429 or 500. */
 export async function admitCall(request: Request, ask: Ask, settings: Settings): Promise<Grant> {
-  const counters = ask.rates ? await countersOf(request, settings) : [];
-  const hold = await holdOf(request, ask, settings);
+  const scopes = await scopesOf(request, settings);
+  const counters = ask.rates ? countersOf(request, scopes, settings) : [];
+  const hold = holdOf(request, scopes, ask, settings);
   const gate = await gateKey(settings);
   const { headers, recalled } = await askStore({ gate, recall: ask.recall, counters, hold }, settings);
   return { hold: recalled === undefined ? hold : undefined, headers, recalled };
@@ -159,13 +160,13 @@ export async function accountOfAll(settings: Settings, at: number = settings.now
   return accountOf(`global:${await settings.hashes.of("global")}`, settings.limits.global.budget, at);
 }
 
-async function holdOf(
-  { call, caller, endpoint, price }: Request,
+function holdOf(
+  { call, price }: Request,
+  scopes: readonly Scope[],
   { micros, places }: Ask,
   settings: Settings,
-): Promise<Hold | undefined> {
+): Hold | undefined {
   if (!spends(call)) return undefined;
-  const scopes = await scopesOf(caller, endpoint, settings);
   const slots = places ? scopes.flatMap(({ name, limits }) => slotOf(call, name, limits)) : [];
   if (slots.length === 0 && micros === undefined) return undefined;
   const { jobLease, openLease, runHead, streamIdle } = settings.timeouts;
@@ -199,7 +200,8 @@ function slotOf(call: Call, name: string, { jobs, streams }: LimitSet): Slot[] {
   return [];
 }
 
-async function scopesOf(caller: KnownCaller, endpoint: Endpoint | undefined, settings: Settings): Promise<Scope[]> {
+async function scopesOf({ call, caller, endpoint }: Request, settings: Settings): Promise<readonly Scope[]> {
+  if (!spends(call) && call.kind !== "token") return [];
   const everybody = await settings.hashes.of("global");
   const scopes: Scope[] = [
     { name: `caller:${caller.hash}`, label: "caller", limits: settings.limits.caller },
@@ -217,23 +219,43 @@ async function scopesOf(caller: KnownCaller, endpoint: Endpoint | undefined, set
 }
 
 function accountOf(name: string, budget: BudgetOption | undefined, at: number): Account {
-  const now = new Date(at);
-  const monthly = budget?.per === "month";
-  const day = now.toISOString().slice(0, monthly ? 7 : 10);
-  const until = monthly
-    ? Date.UTC(now.getUTCFullYear(), now.getUTCMonth() + 1, 1)
-    : Date.UTC(now.getUTCFullYear(), now.getUTCMonth(), now.getUTCDate() + 1);
+  const { label, until } = periodOf(budget?.per ?? "day", at);
   return {
-    key: `keyway:2:money:${name}:${day}`,
+    key: `keyway:2:money:${name}:${label}`,
     limit: budget === undefined ? undefined : toMicros(budget.usd),
     until,
   };
 }
 
-async function countersOf(
-  { call, caller, endpoint }: Request,
+/** A day or month, UTC. */
+interface Period {
+  readonly label: string;
+  readonly from: number;
+  readonly until: number;
+}
+
+const lastPeriods = new Map<BudgetOption["per"], Period>();
+
+/** Nearly every call falls into the period of the call before. */
+function periodOf(per: BudgetOption["per"], at: number): Period {
+  const last = lastPeriods.get(per);
+  if (last !== undefined && last.from <= at && at < last.until) return last;
+  const date = new Date(at);
+  const [year, month, day] = [date.getUTCFullYear(), date.getUTCMonth(), date.getUTCDate()];
+  const label = date.toISOString();
+  const period =
+    per === "month"
+      ? { label: label.slice(0, 7), from: Date.UTC(year, month, 1), until: Date.UTC(year, month + 1, 1) }
+      : { label: label.slice(0, 10), from: Date.UTC(year, month, day), until: Date.UTC(year, month, day + 1) };
+  lastPeriods.set(per, period);
+  return period;
+}
+
+function countersOf(
+  { call, caller }: Request,
+  scopes: readonly Scope[],
   settings: Settings,
-): Promise<(Counter & { label: string })[]> {
+): readonly (Counter & { label: string })[] {
   if (call.kind === "upload") {
     if (settings.uploads === false) throw new ProxyError("uploads_refused");
     return [
@@ -245,8 +267,6 @@ async function countersOf(
       },
     ];
   }
-  if (!spends(call) && call.kind !== "token") return [];
-  const scopes = await scopesOf(caller, endpoint, settings);
   return scopes.flatMap(({ name, label, limits: { requests } }) =>
     requests === undefined
       ? []
