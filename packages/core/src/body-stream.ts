@@ -13,6 +13,8 @@ export interface BodyLimits {
   readonly hostLimit?: string | undefined;
   /** Told the size of each piece. */
   readonly count?: (bytes: number) => void;
+  /** Told when all of it has come. */
+  readonly whole?: () => void;
 }
 
 /** Reads a whole body within its limits. */
@@ -38,6 +40,7 @@ export function limitStream(body: ReadableStream<Uint8Array>, limits: BodyLimits
         const { done, value } = await readInTime(reader, limits);
         if (done) {
           if (announced !== undefined && total < announced) throw cutShort(total, announced, limits.hostLimit);
+          limits.whole?.();
           return controller.close();
         }
         total += value.length;

@@ -70,6 +70,11 @@ export function methodRefused(kind: Kind, allowed: readonly string[]): ProxyErro
   });
 }
 
+/** Calls whose answers name a job by its id and URLs. */
+export function namesJob({ kind }: Pick<Call, "kind">): boolean {
+  return kind === "submit" || kind === "status" || kind === "status-stream";
+}
+
 /** How many leading segments name the app. */
 export function appLength(segments: readonly string[]): number {
   return namespaces.includes(segments[0] ?? "") ? 3 : 2;

@@ -16,6 +16,7 @@ export type ErrorCode =
   | "body_incomplete"
   | "unauthorized"
   | "budget_exceeded"
+  | "paused"
   | "denied"
   | "forbidden_origin"
   | "forbidden_navigation"
@@ -45,6 +46,7 @@ export type ErrorCode =
   | "upstream_unreachable"
   | "upstream_invalid"
   | "upstream_redirect"
+  | "too_many_open"
   | "closing"
   | "upstream_timeout"
   | "invalid_option";
@@ -73,6 +75,7 @@ const refusals: Readonly<Record<ErrorCode, readonly [status: number, message: st
   body_incomplete: [400, "The request body ended early."],
   unauthorized: [401, "Sign in first: this app did not recognise the caller."],
   budget_exceeded: [402, "The budget for these calls is spent."],
+  paused: [403, "Calls are paused by the app."],
   denied: [403, "This caller may not make this call."],
   forbidden_origin: [403, "Pages of this origin may not call: list it in `origins` if they should."],
   forbidden_navigation: [403, "This URL answers calls of an app. It cannot be opened as a page or embedded."],
@@ -93,6 +96,7 @@ const refusals: Readonly<Record<ErrorCode, readonly [status: number, message: st
   not_websocket: [400, "This is not a valid WebSocket handshake (RFC 6455, section 4.2.1)."],
   websocket_version: [426, "Only WebSocket version 13 is spoken here (RFC 6455)."],
   rate_limited: [429, "Too many calls: wait as long as Retry-After says."],
+  too_many_open: [429, "Too many jobs or streams are open at once: wait until one ends."],
   authorize_failed: [500, "The app could not decide whether this caller may call."],
   input_rule_failed: [500, "The app could not check this input."],
   key_missing: [500, "The app is not set up to call fal.ai."],

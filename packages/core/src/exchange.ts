@@ -1,18 +1,19 @@
 import { toAnswer, toProxyError } from "./answer.ts";
-import { type Call, renderCall } from "./call.ts";
+import type { Call } from "./call.ts";
 import { ProxyError } from "./errors.ts";
-import { type Header, type HeaderList, valueOf } from "./head.ts";
+import type { HeaderList } from "./head.ts";
+import { type JobNote, endJob, jobKey, settleHold, unitsOf } from "./job.ts";
 import type { Settings } from "./options.ts";
+import { type KeptAnswer, type Replay, keepAnswer } from "./replay.ts";
 import type { KnownCaller } from "./rules/caller.ts";
-import { takesBody } from "./rules/body.ts";
-import { type AnswerRewrite, answerHeaders, ownHeaders, requestHeaders } from "./rules/headers.ts";
-import { outcomeOf } from "./rules/limits.ts";
-import { corsHeaders } from "./rules/origin.ts";
+import { isOpen, outcomeOf } from "./rules/limits.ts";
+import type { Price } from "./rules/price.ts";
+import type { Answer, AnswerHead, Door, Ending, Exchange, UpstreamHead } from "./seam.ts";
+import type { Hold, Outcome } from "./store.ts";
 import { type SealedJob, readSubmission, rewriteSubmission } from "./submission.ts";
-import { chainRewriters, createRewriter } from "./rewrite.ts";
-import type { AnswerHead, Door, Ending, Exchange, Rewriter, UpstreamHead, UpstreamRequest } from "./seam.ts";
-import type { Outcome, Reservation } from "./store.ts";
 import type { Trace } from "./trace.ts";
+import { passHead, passHeaders, refuseUpstream } from "./upstream-answer.ts";
+import { contentLength, rewritesAnswer, upstreamRequest } from "./upstream-request.ts";
 
 /** Everything that was decided about a call before it may go. */
 export interface Admitted {
@@ -24,24 +25,31 @@ export interface Admitted {
   readonly query: string | null;
   readonly body: "stream" | Uint8Array | null;
   readonly apiKey: string;
-  readonly reservation: Reservation | undefined;
+  /** Money and places that were set aside. */
+  readonly hold: Hold | undefined;
+  readonly price: Price | undefined;
   /** fal's own id and the caller's name for it, on calls about a job. */
   readonly job: SealedJob | undefined;
   /** Seals a new job's id; undefined where jobs are not owned. */
   readonly seal: ((requestId: string) => Promise<string>) | undefined;
+  readonly form: "header" | "path";
   /** Our own URL, where the answer's URLs must lead back to us (path form). */
   readonly base: string | undefined;
+  /** Headers that the answer carries beside upstream's: what is left of the rates, a cookie of the app's. */
+  readonly more: HeaderList;
+  /** Where the answer is kept if its caller leaves; undefined where it is not. */
+  readonly replay: Replay | undefined;
   readonly reauthorize: () => Promise<boolean>;
 }
 
-const collectLimit = 1024 * 1024;
-
 /** Turns an admitted call into the exchange that a transport carries out. */
 export function createExchange(admitted: Admitted): Exchange {
-  const { call, settings, trace, door } = admitted;
+  const { call, settings, trace, door, replay } = admitted;
   let upstream: UpstreamHead | undefined;
   let job = admitted.job;
   let refusal: ProxyError | undefined;
+  /** What a repeated submit will find, once the caller has left. */
+  let kept: "nothing" | "a mark" | "an answer" = "nothing";
   let ended = false;
 
   function refuseAnswer(error: ProxyError): AnswerHead {
@@ -51,12 +59,20 @@ export function createExchange(admitted: Admitted): Exchange {
     return { status, headers, body, flush: false };
   }
 
+  /** The caller does not get this answer: whoever repeats the submit does. */
+  function keep(answer: KeptAnswer): void {
+    if (replay === undefined) return;
+    kept = answer === "under way" ? "a mark" : "an answer";
+    door.waitUntil(keepAnswer(replay, answer, settings));
+  }
+
   return {
     type: "exchange",
     up: upstreamRequest(admitted),
     whenCallerLeaves: call.kind === "submit" || call.kind === "cancel" ? "finish" : "abort",
     finishWithin: settings.timeouts.finish,
     meter: meterOf(admitted),
+    callerLeft: () => keep("under way"),
     head(up) {
       upstream = up;
       const refused = refuseUpstream(up, admitted);
@@ -66,11 +82,10 @@ export function createExchange(admitted: Admitted): Exchange {
       const status = upstream?.status ?? 500;
       try {
         job = await bindSubmission(body, admitted);
-        const bytes = rewriteSubmission(body, job, call, admitted.base);
-        const headers = [
-          ...passHeaders(upstream?.headers ?? [], admitted, { bodyChanges: true, requestId: job }),
-          contentLength(bytes),
-        ];
+        const bytes = job === undefined ? body : rewriteSubmission(body, job, call, admitted.base);
+        const rewritten = { bodyChanges: true, requestId: job };
+        const headers = [...passHeaders(upstream?.headers ?? [], admitted, rewritten), contentLength(bytes)];
+        if (door.isGone()) keep({ status, headers, body: bytes });
         return { status, headers, body: bytes };
       } catch (error) {
         const answer = refuseAnswer(toProxyError(error));
@@ -85,164 +100,54 @@ export function createExchange(admitted: Admitted): Exchange {
     end(ending, use) {
       if (ended) return;
       ended = true;
-      const settled = settleCall(admitted, ending, upstream, job);
+      const settled = settleCall(
+        admitted,
+        use.incomplete === true && upstream === undefined ? "unsent" : ending,
+        upstream,
+        job,
+      );
       if (settled !== undefined) door.waitUntil(settled);
+      if (kept === "a mark") keep(enqueuedNothing(ending, upstream) ? "none" : unansweredSubmit(door, settings));
+      if (call.kind === "status-stream" && job !== undefined) settings.abandonment?.again(job.from);
       trace.finished(ending, use, upstream?.status, refusal);
     },
   };
 }
 
-function upstreamRequest(admitted: Admitted): UpstreamRequest {
-  const { call, settings, door, apiKey, body, job } = admitted;
-  const long = call.kind === "run" || call.kind === "stream";
-  const streams = long || call.kind === "status-stream";
-  const { upstream, timeouts } = settings;
-  const path = renderCall(call, job?.from, admitted.query);
-  return {
-    method: call.method,
-    origin: upstream?.origin ?? `https://${call.host}`,
-    path: upstream === undefined ? path : `${upstream.prefix}/${call.host}${path}`,
-    headers: headersFor(admitted, door.head.headers, apiKey),
-    body,
-    maxBodyBytes: settings.maxBodyBytes,
-    repeatable: call.method === "GET" || call.method === "HEAD",
-    timeouts: {
-      connect: timeouts.connect,
-      head: call.kind === "realtime" ? timeouts.handshake : long ? timeouts.runHead : timeouts.head,
-      idle: call.kind === "realtime" ? timeouts.socketIdle : streams ? timeouts.streamIdle : timeouts.idle,
-      body: timeouts.callerBody,
-    },
-  };
+/** Whether fal.ai surely has no job of this submit. */
+function enqueuedNothing(ending: Ending, upstream: UpstreamHead | undefined): boolean {
+  return ending === "unsent" || (upstream !== undefined && (upstream.status < 200 || upstream.status > 299));
 }
 
-function headersFor(
-  { call, settings, trace, body, door, ...admitted }: Admitted,
-  given: HeaderList,
-  apiKey: string,
-): Header[] {
-  const headers = requestHeaders(given, settings.forwardHeaders, takesBody(call), (name) => trace.dropped(name));
-  const sent = body instanceof Uint8Array ? headers.filter(([name]) => name !== "content-length") : headers;
-  const coding =
-    door.codings === "pass" && !readsAnswer(call, admitted) ? valueOf(given, "accept-encoding") : "identity";
-  if (body instanceof Uint8Array) sent.push(contentLength(body));
-  if (coding !== undefined) sent.push(["accept-encoding", coding]);
-  sent.push(["authorization", `Key ${apiKey}`]);
-  return sent;
+function unansweredSubmit(door: Door, settings: Settings): Answer {
+  return toAnswer(new ProxyError("upstream_unanswered"), door.head, settings);
 }
 
-/** Whether we have to understand the answer's bytes. */
-function readsAnswer(
-  call: Call,
-  { seal, base, reservation }: Pick<Admitted, "seal" | "base" | "reservation">,
-): boolean {
-  switch (call.kind) {
-    case "submit":
-      return seal !== undefined || base !== undefined || reservation !== undefined;
-    case "status":
-    case "status-stream":
-      return seal !== undefined || base !== undefined;
-    case "run":
-    case "stream":
-    case "result":
-    case "cancel":
-    case "token":
-    case "upload":
-    case "realtime":
-      return false;
-  }
-}
-
-/** Answers of upstream that must not reach the caller. */
-function refuseUpstream({ status, headers }: UpstreamHead, admitted: Admitted): ProxyError | undefined {
-  const { call } = admitted;
-  if (call.kind === "realtime") return refuseHandshake(status);
-  const spends = call.method !== "GET" && call.method !== "HEAD";
-  if (status < 200 || status > 599) {
-    return new ProxyError(spends ? "upstream_unanswered" : "upstream_invalid", {
-      log: `fal.ai answered with status ${status}`,
-    });
-  }
-  if (status >= 300 && status < 400 && status !== 304 && admitted.base !== undefined)
-    return new ProxyError("upstream_redirect");
-  const coding = valueOf(headers, "content-encoding") ?? "identity";
-  if (coding !== "identity" && readsAnswer(call, admitted) && status < 300) {
-    return new ProxyError(spends ? "upstream_unanswered" : "upstream_invalid", {
-      log: `fal.ai sent ${coding} where identity was asked for`,
-    });
-  }
-  return undefined;
-}
-
-/** Upstream's refusal of a handshake: its status, except where it speaks of our key or leads elsewhere. */
-function refuseHandshake(status: number): ProxyError | undefined {
-  if (status === 101) return undefined;
-  const passes = status >= 400 && status <= 599 && status !== 401 && status !== 403;
-  return new ProxyError("upstream_invalid", {
-    status: passes ? status : 502,
-    message: "fal.ai refused the connection.",
-    log: `fal.ai answered a WebSocket handshake with status ${status}`,
-  });
-}
-
-function passHead(up: UpstreamHead, admitted: Admitted): AnswerHead {
-  const { call, job } = admitted;
-  const { status } = up;
-  const empty = call.method === "HEAD" || status === 204 || status === 205 || status === 304;
-  const coded = (valueOf(up.headers, "content-encoding") ?? "identity") !== "identity";
-  const reads = readsAnswer(call, admitted) && !empty && !coded;
-  if (reads && call.kind === "submit" && status < 300)
-    return { status, headers: [], body: { collect: collectLimit }, flush: false };
-  const rewriter =
-    reads && call.kind !== "submit" && job !== undefined ? statusRewriter(call, job, admitted.base) : undefined;
-  const headers = passHeaders(up.headers, admitted, {
-    bodyChanges: rewriter !== undefined || (empty && call.method !== "HEAD"),
-    requestId: job,
-  });
-  const body = empty ? "none" : rewriter === undefined ? "stream" : { rewrite: rewriter };
-  return { status, headers, body, flush: isEventStream(call, up.headers) };
-}
-
-function statusRewriter(call: Call, job: SealedJob, base: string | undefined): Rewriter {
-  const ids = createRewriter(job.from, job.to);
-  if (base === undefined) return ids;
-  const path = `/${call.app}/requests/${job.from}`;
-  const urls = createRewriter(`https://queue.fal.run${path}`, `${base}/queue.fal.run${path}`);
-  return job.from === job.to ? urls : chainRewriters(urls, ids);
-}
-
-function passHeaders(headers: HeaderList, { call, settings, door }: Admitted, rewrite: AnswerRewrite): Header[] {
-  const streaming = isEventStream(call, headers);
-  return [
-    ...answerHeaders(headers, rewrite),
-    ...ownHeaders(streaming ? "stream" : "plain", settings.origins.length > 0),
-    ...corsHeaders(door.head.headers, settings),
-  ];
-}
-
-function isEventStream(call: Call, headers: HeaderList): boolean {
-  if (call.kind === "stream" || call.kind === "status-stream") return true;
-  return valueOf(headers, "content-type")?.toLowerCase().startsWith("text/event-stream") ?? false;
-}
-
-function contentLength(bytes: Uint8Array): Header {
-  return ["content-length", String(bytes.length)];
-}
-
-/** Reads a submit answer, seals the job to its caller and ties the money to it. */
-async function bindSubmission(body: Uint8Array, admitted: Admitted): Promise<SealedJob> {
-  const { call, settings, reservation, seal } = admitted;
+/** Reads a submit answer, seals the job to its caller and ties what it holds to it. */
+async function bindSubmission(body: Uint8Array, admitted: Admitted): Promise<SealedJob | undefined> {
+  const { call, caller, settings, hold, seal } = admitted;
   const from = readSubmission(body);
+  if (from === undefined) {
+    // Without an id the job exists, but nobody could ever ask for it by a name of ours.
+    if (rewritesAnswer(admitted)) throw new ProxyError("upstream_unanswered", { log: noRequestId });
+    settings.log.error(noRequestId);
+    return undefined;
+  }
   const to = seal === undefined ? from : await seal(from);
-  if (reservation !== undefined) {
-    const key = await jobKey(call, from, settings);
-    await settings.askStore((store) => store.bind(reservation.id, key));
+  const note: JobNote = { id: from, app: call.app, endpoint: call.endpoint, caller: caller.id, at: settings.now() };
+  settings.abandonment?.seen(note);
+  if (hold === undefined) return { from, to };
+  try {
+    const key = await jobKey(from, settings);
+    await settings.askStore((store) => store.bind(hold.id, key, JSON.stringify(note), settings.timeouts.jobLease));
+  } catch (cause) {
+    // The job exists and its caller must learn of it; what it holds is charged when it expires.
+    settings.log.error("a job could not be tied to what it holds", cause);
   }
   return { from, to };
 }
 
-async function jobKey(call: Call, requestId: string, settings: Settings): Promise<string> {
-  return `keyway:1:job:${await settings.hashes.of(`job ${call.app} ${requestId}`)}`;
-}
+const noRequestId = "fal.ai answered a submit without a request_id";
 
 function failure(ending: "unsent" | "unanswered", cause: unknown, call: Call): ProxyError {
   if (cause instanceof ProxyError) return cause;
@@ -261,41 +166,71 @@ function isTimeout(error: unknown): boolean {
 
 /** Charges or releases what the call was worth. Undefined when there is nothing to do. */
 function settleCall(
-  admitted: Admitted,
+  { call, caller, hold, settings }: Admitted,
   ending: Ending,
   upstream: UpstreamHead | undefined,
   job: SealedJob | undefined,
 ): Promise<void> | undefined {
-  const { call, reservation, settings } = admitted;
-  const outcome = howItCameOut(call, ending, upstream);
+  const outcome = howItCameOut(call, ending, upstream, job !== undefined && settings.tracker.wasQueued(job.from));
   if (outcome === undefined) return undefined;
-  if (reservation !== undefined) return settle(admitted, outcome, async () => ({ reservation: reservation.id }));
-  if (call.kind !== "result" || call.method !== "GET" || job === undefined || !settings.countsMoney) return undefined;
-  return settle(admitted, outcome, async () => ({ job: await jobKey(call, job.from, settings) }));
-}
-
-function howItCameOut(call: Call, ending: Ending, upstream: UpstreamHead | undefined): Outcome | undefined {
-  if (ending === "unsent") return call.kind === "result" ? undefined : "release";
-  if (upstream === undefined) return call.kind === "result" || call.kind === "submit" ? undefined : "whole";
-  const units = Number(valueOf(upstream.headers, "x-fal-billable-units") ?? Number.NaN);
-  return outcomeOf(call.kind, upstream.status, Number.isFinite(units) && units >= 0 ? units : undefined);
-}
-
-async function settle(
-  { settings }: Admitted,
-  outcome: Outcome,
-  by: () => Promise<{ reservation: string } | { job: string }>,
-): Promise<void> {
-  try {
-    const which = await by();
-    await settings.askStore((store) => store.settle(which, outcome));
-  } catch (cause) {
-    settings.log.error("a call could not be settled; its reservation is charged when it expires", cause);
+  if (hold !== undefined) {
+    const whose = { caller: caller.isPublic ? undefined : caller.id, endpoint: call.endpoint, falRequestId: undefined };
+    return settleHold({ hold: hold.id }, outcome, settings, whose);
   }
+  if (job === undefined) return undefined;
+  if (call.kind === "cancel") return settleCancel(job, upstream, settings);
+  return call.kind === "result" && call.method === "GET" ? settleResult(job, outcome, settings) : undefined;
 }
 
-function meterOf({ call, caller, settings, reauthorize }: Admitted): Exchange["meter"] {
-  const open = call.kind === "stream" || call.kind === "status-stream" || call.kind === "realtime";
-  if (!open || caller.isPublic) return undefined;
-  return { everyMs: settings.reauthorize, tick: async () => ((await reauthorize()) ? "go" : "stop") };
+/** A job that fal.ai agreed to cancel leaves its place; its money waits for what the result says. */
+async function settleCancel(job: SealedJob, upstream: UpstreamHead | undefined, settings: Settings): Promise<void> {
+  if (upstream === undefined || upstream.status > 299) return;
+  settings.abandonment?.over(job.from);
+  await endJob(job.from, undefined, settings);
 }
+
+async function settleResult(job: SealedJob, outcome: Outcome, settings: Settings): Promise<void> {
+  settings.abandonment?.over(job.from);
+  settings.tracker.forget(job.from);
+  await settleHold({ job: await jobKey(job.from, settings) }, outcome, settings);
+}
+
+function howItCameOut(
+  call: Call,
+  ending: Ending,
+  upstream: UpstreamHead | undefined,
+  unrun: boolean,
+): Outcome | undefined {
+  if (ending === "unsent") return call.kind === "result" ? undefined : "release";
+  if (upstream === undefined) return call.kind === "result" || call.kind === "submit" ? undefined : {};
+  return outcomeOf(call.kind, upstream.status, unitsOf(upstream), unrun);
+}
+
+/**
+ * Streams and sockets are asked about while they are open: is the caller still let in, and is there money for another minute? Who
+ * listens to a job's states has not abandoned it.
+ */
+function meterOf({ call, caller, hold, price, job, settings, reauthorize }: Admitted): Exchange["meter"] {
+  const listens = call.kind === "status-stream";
+  const metered = hold !== undefined && isOpen(call);
+  const asked = (isOpen(call) || listens) && !caller.isPublic;
+  const followed = listens && settings.abandonment !== undefined ? job : undefined;
+  if (!metered && !asked && followed === undefined) return undefined;
+  const lease = settings.timeouts.openLease;
+  const spans = [metered ? Math.min(minute, lease / 2) : [], followed ? settings.timeouts.abandoned / 3 : []].flat();
+  const everyMs = Math.min(settings.reauthorize, ...spans);
+  let paidUntil = settings.now() + minute;
+  return {
+    everyMs,
+    async tick() {
+      if (asked && !(await reauthorize())) return "stop";
+      if (followed !== undefined) settings.abandonment?.again(followed.from);
+      if (!metered) return "go";
+      const due = settings.now() + everyMs > paidUntil ? (price?.perMinute ?? 0) : 0;
+      if (due > 0) paidUntil += minute;
+      return (await settings.askStore((store) => store.extend(hold.id, lease, due))) ? "go" : "stop";
+    },
+  };
+}
+
+const minute = 60_000;

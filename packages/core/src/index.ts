@@ -1,4 +1,4 @@
-export { type Keyway, type Usage, createKeyway, toKeyway } from "./keyway.ts";
+export { type Keyway, type OpenedJob, type SubmitOptions, type Usage, createKeyway, toKeyway } from "./keyway.ts";
 export type { KeywayOptions, Timeouts } from "./options.ts";
 export type { ApiKeyOption } from "./api-key.ts";
 export type { FetchContext } from "./web.ts";
@@ -7,10 +7,29 @@ export type { Authorization, Authorize, AuthorizeContext, Caller } from "./rules
 export type { EndpointRule, EndpointsOption } from "./rules/endpoint.ts";
 export type { InputContext, InputRule, StandardSchema } from "./rules/input.ts";
 export type { BudgetOption, LimitSet, LimitsOption, RateOption } from "./rules/limits.ts";
-export type { Micros, PriceOption } from "./rules/price.ts";
+export type { Micros, PriceFunction, PriceOption } from "./rules/price.ts";
 export type { Call, Kind } from "./call.ts";
 export type { CallEvent, DecisionEvent, Log, Observe, ObserveEvent } from "./observe.ts";
-export type { Account, Admission, Admitted, Balance, Counter, Outcome, Reservation, Store } from "./store.ts";
+export type {
+  Account,
+  Admission,
+  Admitted,
+  Allowance,
+  Balance,
+  Counter,
+  Hold,
+  HoldName,
+  OpenJob,
+  Outcome,
+  Settled,
+  Slot,
+  Store,
+} from "./store.ts";
+export { costOf } from "./store.ts";
+export { type LoadPricesOptions, type Reconciled, type ReconcileOptions, loadPrices } from "./billing.ts";
+export { type AnonymousOptions, anonymous } from "./anonymous.ts";
+export type { Finding } from "./check.ts";
+export type { Spend } from "./job.ts";
 export { type MemoryStoreOptions, createMemoryStore } from "./memory-store.ts";
 export { type Head, type Header, type HeaderList, countOf, listsToken, valueOf } from "./head.ts";
 export { isPathForm } from "./addressing.ts";
@@ -25,4 +44,5 @@ export type {
   UpstreamRequest,
   Use,
 } from "./seam.ts";
+export type { Hmac } from "./mac.ts";
 export { type Sender, type UpstreamAnswer, createFetchSender } from "./sender.ts";

@@ -1,10 +1,15 @@
-import { type KeywayOptions, resolveOptions } from "./options.ts";
-import { plan } from "./plan.ts";
-import { accountsOf } from "./rules/limits.ts";
-import type { Answer, Door, Exchange } from "./seam.ts";
-import type { Timeouts } from "./options.ts";
-import { type FetchContext, answerRequest } from "./web.ts";
+import { ProxyError, listErrors } from "./errors.ts";
+import { type Reconciled, type ReconcileOptions, reconcile } from "./billing.ts";
+import { type Finding, checkSettings } from "./check.ts";
+import { jobKey, readNote, settleOpenJobs } from "./job.ts";
+import type { Hmac } from "./mac.ts";
 import type { Log } from "./observe.ts";
+import { type KeywayOptions, type Settings, type Timeouts, resolveOptions } from "./options.ts";
+import { plan } from "./plan.ts";
+import type { Caller } from "./rules/caller.ts";
+import { accountOfAll, accountOfCaller, gateKey } from "./rules/limits.ts";
+import type { Answer, Door, Exchange } from "./seam.ts";
+import { type FetchContext, answerRequest } from "./web.ts";
 
 /** Money of one caller in the current period, in US dollars. */
 export interface Usage {
@@ -15,12 +20,45 @@ export interface Usage {
   readonly left: number | undefined;
 }
 
+/** A job as the server sees it. */
+export interface OpenedJob {
+  /** fal's own id, for talking to fal.ai directly. */
+  readonly falRequestId: string;
+  /** The caller's id, as `authorize` gave it. */
+  readonly caller: string;
+  readonly endpoint: string;
+}
+
+/** What `submitFor` sends. */
+export interface SubmitOptions {
+  readonly input: unknown;
+  /** Request headers that may cross, such as `x-fal-queue-priority`. */
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
 /** One configured proxy. Frameworks' doors are made from it; it holds no key that could be printed. */
 export interface Keyway {
   /** Answers a web-standard Request: for every host that speaks Request and Response. */
   readonly fetch: (request: Request, context?: FetchContext) => Promise<Response>;
-  /** What the caller with this id (as `authorize` gives it) has spent and may still spend. */
-  readonly usage: (callerId: string) => Promise<Usage>;
+  /** What the caller with this id (as `authorize` gives it) has spent and may still spend. Without an id: all callers together. */
+  readonly usage: (callerId?: string) => Promise<Usage>;
+  /** Submits a job on the server in a caller's name: his rules, his money, his job. Answers the submit answer as he would get it. */
+  readonly submitFor: (
+    caller: Caller,
+    endpoint: string,
+    options: SubmitOptions,
+  ) => Promise<{ request_id: string } & Record<string, unknown>>;
+  /** What is behind a job id that a caller holds; null when it is not one of ours, or too old. */
+  readonly openJob: (requestId: string) => Promise<OpenedJob | null>;
+  /** Reads the state of the oldest open jobs and settles those that are over: for a timer or cron. Answers how many were settled. */
+  readonly settle: (most?: number) => Promise<number>;
+  /** Puts charges right by fal's own billing events. */
+  readonly reconcile: (options: ReconcileOptions) => Promise<Reconciled>;
+  /** Refuses every spending call, in every process that shares the store, until `resume`. */
+  readonly pause: () => Promise<void>;
+  readonly resume: () => Promise<void>;
+  /** Explains the effective configuration and what is dangerous in it. */
+  readonly check: () => readonly Finding[];
   /** The name under which `observe` events and stores know a caller. */
   readonly callerHash: (callerId: string) => Promise<string>;
   /** For transports: decides about one request. Never rejects. */
@@ -31,10 +69,14 @@ export interface Keyway {
     readonly production: boolean;
     readonly timeouts: Timeouts;
     readonly log: Log;
+    /** Computes with this HMAC-SHA-256 from now on: the platform's own is faster than WebCrypto's. */
+    readonly useHmac: (hmac: Hmac) => void;
   };
-  /** Closes the store. */
+  /** Stops timers and closes the store. */
   readonly close: () => Promise<void>;
 }
+
+const pausedFor = 365 * 24 * 3_600_000;
 
 /**
  * Makes a proxy from options; throws one `invalid_option` error that shows the corrected line.
@@ -48,20 +90,87 @@ export interface Keyway {
  */
 export function createKeyway(options: KeywayOptions): Keyway {
   const settings = resolveOptions(options);
-  const { production, timeouts, log, publicUrl } = settings;
+  const { production, timeouts, log, publicUrl, macs } = settings;
   return {
     fetch: (request, context = {}) => answerRequest(request, context, settings),
-    plan: (door) => plan(door, settings),
-    transport: Object.freeze({ publicPath: publicUrl?.path, production, timeouts, log }),
-    callerHash: async (callerId) => settings.hashes.of(callerId),
-    async usage(callerId) {
-      const { caller } = await accountsOf(await settings.hashes.of(callerId), settings);
-      const { spent, reserved } = await settings.askStore((store) => store.balance(caller.key));
-      const left = caller.limit === undefined ? undefined : Math.max(0, caller.limit - spent - reserved) / 1e6;
-      return { spent: spent / 1e6, reserved: reserved / 1e6, left };
+    usage: (callerId) => readUsage(callerId, settings),
+    submitFor: (caller, endpoint, submit) => submitFor(caller, endpoint, submit, settings),
+    openJob: (requestId) => openJob(requestId, settings),
+    settle: (most = 100) => settleOpenJobs((at) => accountOfAll(settings, at), most, settings),
+    reconcile: (given) => reconcile(given, settings),
+    async pause() {
+      const gate = await gateKey(settings);
+      await settings.askStore((store) => store.put(gate, "paused", pausedFor));
     },
-    close: () => settings.store.close(),
+    async resume() {
+      const gate = await gateKey(settings);
+      await settings.askStore((store) => store.remove(gate));
+    },
+    check: () => checkSettings(settings),
+    callerHash: async (callerId) => settings.hashes.of(`caller ${callerId}`),
+    plan: (door) => plan(door, settings),
+    transport: Object.freeze({ publicPath: publicUrl?.path, production, timeouts, log, useHmac: macs.use }),
+    async close() {
+      settings.abandonment?.close();
+      await settings.store.close();
+    },
   };
+}
+
+async function readUsage(callerId: string | undefined, settings: Settings): Promise<Usage> {
+  const account =
+    callerId === undefined
+      ? await accountOfAll(settings)
+      : accountOfCaller(await settings.hashes.of(`caller ${callerId}`), settings);
+  const [balance] = await settings.askStore((store) => store.balances([account.key]));
+  const { spent, reserved } = balance ?? { spent: 0, reserved: 0 };
+  const left = account.limit === undefined ? undefined : Math.max(0, account.limit - spent - reserved) / 1e6;
+  return { spent: spent / 1e6, reserved: reserved / 1e6, left };
+}
+
+/** Goes the whole way of a caller's request, with the caller given instead of asked for. */
+async function submitFor(
+  caller: Caller,
+  endpoint: string,
+  { input, headers }: SubmitOptions,
+  settings: Settings,
+): Promise<{ request_id: string } & Record<string, unknown>> {
+  const request = new Request(settings.publicUrl?.href ?? "http://localhost/", {
+    method: "POST",
+    headers: {
+      ...headers,
+      "content-type": "application/json",
+      "x-fal-target-url": `https://queue.fal.run/${endpoint}`,
+    },
+    body: JSON.stringify(input),
+  });
+  const ownership = settings.authorize === "public" ? "app" : settings.ownership;
+  const asCaller = Object.freeze({ ...settings, ownership, authorize: () => caller });
+  const response = await answerRequest(request, {}, asCaller);
+  const body: unknown = await response.json().catch(() => null);
+  const fields: Record<string, unknown> = typeof body === "object" && body !== null ? { ...body } : {};
+  const { request_id: requestId, message, code } = fields;
+  if (response.ok && typeof requestId === "string") return { ...fields, request_id: requestId };
+  const ours = listErrors().find((refusal) => refusal.code === code)?.code;
+  throw new ProxyError(ours ?? "upstream_invalid", {
+    status: response.status,
+    message: typeof message === "string" ? message : `The submit was answered with status ${response.status}.`,
+  });
+}
+
+async function openJob(requestId: string, settings: Settings): Promise<OpenedJob | null> {
+  const at = requestId.lastIndexOf(".");
+  for (const raw of at > 0 ? [requestId.slice(0, at), requestId] : [requestId]) {
+    const key = await jobKey(raw, settings);
+    const note = readNote(await settings.askStore((store) => store.get(key)));
+    if (note === undefined) continue;
+    if (raw !== requestId) {
+      const opened = await settings.sealer.open(requestId, { caller: note.caller, app: note.app });
+      if (opened !== raw) return null;
+    }
+    return { falRequestId: raw, caller: note.caller, endpoint: note.endpoint };
+  }
+  return null;
 }
 
 /** Takes an instance as it is, and makes one from options. */

@@ -1,27 +1,33 @@
+import { type Expiring, createExpiring } from "./expiring.ts";
+import type { Micros } from "./rules/price.ts";
 import {
   type Account,
   type Admission,
   type Admitted,
+  type Allowance,
   type Balance,
   type Counter,
+  type Hold,
+  type HoldName,
+  type OpenJob,
   type Outcome,
+  type Settled,
   type Store,
   costOf,
 } from "./store.ts";
-import type { Micros } from "./rules/price.ts";
 
 /** Options of the memory store. */
 export interface MemoryStoreOptions {
-  /** Most keys held; default 100,000. Counters make room for newer ones; money is never dropped. */
+  /** Most keys held; default 100,000. Rates make room for newer ones; money, places and claims are never dropped. */
   readonly maxKeys?: number;
   /** Clock in Unix milliseconds, for tests. */
   readonly now?: () => number;
 }
 
 interface Window {
-  count: number;
-  /** Unix time in milliseconds. */
-  until: number;
+  start: number;
+  current: number;
+  previous: number;
 }
 
 interface Purse {
@@ -31,13 +37,16 @@ interface Purse {
 }
 
 interface Held {
-  readonly micros: Micros;
-  readonly perUnit: Micros | undefined;
-  readonly accounts: readonly string[];
-  readonly expires: number;
+  readonly hold: Hold;
+  /** What is set aside now; grows with `extend`. */
+  micros: Micros;
+  expires: number;
+  since: number;
   job: string | undefined;
-  /** A released job is kept, because its result may still come and cost something. */
-  released: boolean;
+  note: string | undefined;
+  placed: boolean;
+  /** What was charged, once settled. */
+  charged: Micros | undefined;
 }
 
 interface State {
@@ -45,137 +54,245 @@ interface State {
   readonly maxKeys: number;
   readonly windows: Map<string, Window>;
   readonly purses: Map<string, Purse>;
+  readonly slots: Map<string, number>;
   readonly held: Map<string, Held>;
   readonly jobs: Map<string, string>;
+  /** Holds that cost nothing so far; a late charge may still find them, so they go last but may go. */
+  readonly released: Set<string>;
+  /** What settled jobs were charged, for corrections; the oldest go when room is needed. */
+  readonly charges: Map<string, { micros: Micros; readonly accounts: readonly string[] }>;
+  /** What is known of jobs; the oldest go when room is needed. */
+  readonly notes: Expiring;
+  readonly values: Expiring;
   swept: number;
 }
 
 const sweepEvery = 1000;
 
 /**
- * A store for one process. Bounded; an entry that holds money is never dropped: when only such remain, new callers are refused.
+ * A store for one process. Bounded; an entry that holds money, a place or a claim is never dropped: when only such remain, new callers
+ * are refused.
  *
  * @example createKeyway({ store: createMemoryStore({ maxKeys: 10_000 }), ... })
  */
 export function createMemoryStore(options: MemoryStoreOptions = {}): Store {
+  const now = options.now ?? Date.now;
   const state: State = {
-    now: options.now ?? Date.now,
+    now,
     maxKeys: options.maxKeys ?? 100_000,
     windows: new Map(),
     purses: new Map(),
+    slots: new Map(),
     held: new Map(),
     jobs: new Map(),
+    released: new Set(),
+    charges: new Map(),
+    notes: createExpiring(now),
+    values: createExpiring(now),
     swept: 0,
   };
   return {
     admit: async (admission) => admit(state, admission),
-    bind: async (reservation, job) => bind(state, reservation, job),
-    settle: async (by, outcome) => settle(state, "job" in by ? state.jobs.get(by.job) : by.reservation, outcome),
-    balance: async (account) => balance(state, account),
+    bind: async (hold, job, note, leaseMs) => bind(state, hold, job, note, leaseMs),
+    end: async (job, seconds) => end(state, job, seconds),
+    settle: async (name, outcome) => settle(state, name, outcome),
+    extend: async (hold, leaseMs, micros) => extend(state, hold, leaseMs, micros),
+    correct: async (job, micros) => correct(state, job, micros),
+    balances: async (accounts) => accounts.map((account) => balance(state, account)),
+    openJobs: async (account, most) => openJobs(state, account, most),
+    claim: async (key, leaseMs) => state.values.get(key) === null && (state.values.set(key, "", leaseMs), true),
+    put: async (key, value, leaseMs) => state.values.set(key, value, leaseMs),
+    get: async (key) => state.values.get(key) ?? state.notes.get(key),
+    remove: async (key) => state.values.delete(key),
     close: async () => undefined,
   };
 }
 
-function admit(state: State, { counters, reservation }: Admission): Admitted {
+function admit(state: State, { gate, recall, counters, hold }: Admission): Admitted {
   const now = state.now();
   sweep(state, now);
+  if (state.values.get(gate) !== null) return { ok: false, why: "paused" };
+  const recalled = recall === undefined ? null : state.values.get(recall);
+  if (recalled !== null) return { ok: false, why: "recall", value: recalled };
   for (const counter of counters) {
-    const window = openWindow(state, counter, now);
-    if ((window?.count ?? 0) >= counter.max) {
-      return {
-        ok: false,
-        why: "rate",
-        key: counter.key,
-        retryAfterMs: (window?.until ?? now + counter.windowMs) - now,
-      };
-    }
+    const wait = waitFor(state, counter, now);
+    if (wait > 0) return { ok: false, why: "rate", key: counter.key, retryAfterMs: wait };
   }
-  const accounts = reservation?.accounts ?? [];
-  for (const account of accounts) {
-    const purse = state.purses.get(account.key);
-    const used = (purse?.spent ?? 0) + (purse?.reserved ?? 0) + (reservation?.micros ?? 0);
-    if (account.limit !== undefined && used > account.limit) {
-      return { ok: false, why: "budget", key: account.key, retryAfterMs: account.until - now };
-    }
+  for (const { key, max } of hold?.slots ?? []) {
+    if ((state.slots.get(key) ?? 0) >= max) return { ok: false, why: "slots", key };
   }
-  if (reservation !== undefined && !hasRoom(state)) return { ok: false, why: "full" };
-  for (const counter of counters) take(state, counter, now);
-  if (reservation === undefined) return { ok: true };
-  for (const account of accounts) openPurse(state, account).reserved += reservation.micros;
-  const expires = now + reservation.leaseMs;
-  const names = accounts.map(({ key }) => key);
-  const { micros, perUnit } = reservation;
-  state.held.set(reservation.id, { micros, perUnit, accounts: names, expires, job: undefined, released: false });
-  return { ok: true };
+  const refused = hold?.accounts.find((account) => !fits(state, account, hold.micros));
+  if (refused !== undefined) return { ok: false, why: "budget", key: refused.key };
+  if (hold !== undefined && !hasRoom(state)) return { ok: false, why: "full" };
+  const allowances = counters.map((counter) => take(state, counter, now));
+  if (hold !== undefined) open(state, hold, now);
+  return { ok: true, allowances };
 }
 
-function openWindow(state: State, counter: Counter, now: number): Window | undefined {
-  const window = state.windows.get(counter.key);
-  // A window that ends later than a new one would was opened before the clock was set back.
-  const left = window === undefined ? 0 : window.until - now;
-  return left > 0 && left <= counter.windowMs ? window : undefined;
+function open(state: State, hold: Hold, now: number): void {
+  for (const account of hold.accounts) purseOf(state, account).reserved += hold.micros;
+  for (const { key } of hold.slots) state.slots.set(key, (state.slots.get(key) ?? 0) + 1);
+  const fresh = { job: undefined, note: undefined, placed: true, charged: undefined };
+  state.held.set(hold.id, { hold, micros: hold.micros, expires: now + hold.leaseMs, since: now, ...fresh });
 }
 
-function take(state: State, counter: Counter, now: number): void {
-  const window = openWindow(state, counter, now);
-  if (window !== undefined) {
-    window.count += 1;
-    return;
-  }
+/** Spent + reserved never passes a limit. */
+function fits(state: State, { key, limit }: Account, micros: Micros): boolean {
+  const purse = state.purses.get(key);
+  return limit === undefined || (purse?.spent ?? 0) + (purse?.reserved ?? 0) + micros <= limit;
+}
+
+/** The sliding window: the last window counts by the part of it that is still within reach. */
+function windowOf(state: State, { key, windowMs }: Counter, now: number): Window {
+  const start = now - (now % windowMs);
+  const known = state.windows.get(key);
+  if (known === undefined || known.start < start - windowMs || known.start > start)
+    return { start, current: 0, previous: 0 };
+  return known.start === start ? known : { start, current: 0, previous: known.current };
+}
+
+function usedOf({ start, current, previous }: Window, windowMs: number, now: number): number {
+  return current + previous * (1 - (now - start) / windowMs);
+}
+
+/** Milliseconds until one more fits, 0 when it does now. */
+function waitFor(state: State, counter: Counter, now: number): number {
+  const window = windowOf(state, counter, now);
+  const { max, windowMs } = counter;
+  if (usedOf(window, windowMs, now) + 1 <= max) return 0;
+  const rest = window.start + windowMs - now;
+  const excess = window.current + 1 - max;
+  if (excess <= 0)
+    return Math.max(1, Math.ceil(windowMs * (1 - -excess / Math.max(1, window.previous)) - (now - window.start)));
+  return max < 1 ? rest : Math.ceil(rest + windowMs * Math.min(1, excess / Math.max(1, window.current)));
+}
+
+function take(state: State, counter: Counter, now: number): Allowance {
+  const window = windowOf(state, counter, now);
+  window.current += 1;
   state.windows.delete(counter.key);
   if (!hasRoom(state)) state.windows.delete(state.windows.keys().next().value ?? "");
-  state.windows.set(counter.key, { count: 1, until: now + counter.windowMs });
+  state.windows.set(counter.key, window);
+  const remaining = Math.max(0, Math.floor(counter.max - usedOf(window, counter.windowMs, now)));
+  return { remaining, resetMs: window.start + counter.windowMs - now };
 }
 
-function openPurse(state: State, account: Account): Purse {
-  let purse = state.purses.get(account.key);
+function purseOf(state: State, { key, until }: Account): Purse {
+  let purse = state.purses.get(key);
   if (purse === undefined) {
-    purse = { spent: 0, reserved: 0, until: account.until };
-    state.purses.set(account.key, purse);
+    purse = { spent: 0, reserved: 0, until };
+    state.purses.set(key, purse);
   }
   return purse;
 }
 
+/** Makes room by dropping the oldest rates; false when only money, places and claims remain. */
 function hasRoom(state: State): boolean {
-  const held = state.purses.size + state.held.size;
-  if (held >= state.maxKeys) return false;
-  while (state.windows.size > 0 && held + state.windows.size >= state.maxKeys) {
-    state.windows.delete(state.windows.keys().next().value ?? "");
+  const size = (): number =>
+    state.purses.size +
+    state.held.size +
+    state.values.size() +
+    state.windows.size +
+    state.charges.size +
+    state.notes.size();
+  while (state.notes.size() > 0 && size() >= state.maxKeys) state.notes.dropOldest();
+  for (const job of state.charges.keys()) {
+    if (size() < state.maxKeys) return true;
+    state.charges.delete(job);
   }
-  return true;
+  for (const key of state.windows.keys()) {
+    if (size() < state.maxKeys) return true;
+    state.windows.delete(key);
+  }
+  for (const id of state.released) {
+    if (size() < state.maxKeys) return true;
+    forget(state, id);
+  }
+  return size() < state.maxKeys;
 }
 
-function bind(state: State, reservation: string, job: string): void {
-  const held = state.held.get(reservation);
+function bind(state: State, id: string, job: string, note: string, leaseMs: number): void {
+  state.notes.set(job, note, leaseMs);
+  const held = state.held.get(id);
   if (held === undefined) return;
   held.job = job;
-  state.jobs.set(job, reservation);
+  held.note = note;
+  held.expires = state.now() + leaseMs;
+  state.jobs.set(job, id);
 }
 
-function settle(state: State, id: string | undefined, outcome: Outcome): Micros | null {
+function end(state: State, job: string, seconds: number | undefined): Settled | null {
+  const id = state.jobs.get(job);
+  const held = id === undefined ? undefined : state.held.get(id);
+  if (id === undefined || held === undefined) return null;
+  if (held.hold.perSecond !== undefined && seconds !== undefined) return charge(state, id, { seconds });
+  free(state, held);
+  return null;
+}
+
+function settle(state: State, name: HoldName, outcome: Outcome): Settled | null {
   sweep(state, state.now());
+  const id = "job" in name ? state.jobs.get(name.job) : name.hold;
   return id === undefined ? null : charge(state, id, outcome);
 }
 
-function charge(state: State, id: string, outcome: Outcome): Micros | null {
+function charge(state: State, id: string, outcome: Outcome): Settled | null {
   const held = state.held.get(id);
   if (held === undefined) return null;
-  const actual = costOf(held, outcome);
-  if (held.released && actual === 0) return null;
-  for (const key of held.accounts) {
+  free(state, held);
+  const micros = costOf({ ...held.hold, micros: held.micros }, outcome);
+  if (held.charged !== undefined && (held.charged !== 0 || micros === 0)) return null;
+  for (const { key } of held.hold.accounts) {
     const purse = state.purses.get(key);
     if (purse === undefined) continue;
-    if (!held.released) purse.reserved -= held.micros;
-    purse.spent += actual;
+    if (held.charged === undefined) purse.reserved -= held.micros;
+    purse.spent += micros;
   }
-  if (actual === 0 && held.job !== undefined) held.released = true;
-  else forget(state, id, held);
-  return actual;
+  held.charged = micros;
+  if (held.job !== undefined)
+    state.charges.set(held.job, { micros, accounts: held.hold.accounts.map(({ key }) => key) });
+  if (micros > 0 || held.job === undefined) forget(state, id);
+  else state.released.add(id);
+  return { micros, note: held.note };
 }
 
-function forget(state: State, id: string, held: Held): void {
-  if (held.job !== undefined) state.jobs.delete(held.job);
+function forget(state: State, id: string): void {
+  const job = state.held.get(id)?.job;
+  if (job !== undefined) state.jobs.delete(job);
   state.held.delete(id);
+  state.released.delete(id);
+}
+
+function correct(state: State, job: string, micros: Micros): Micros | null {
+  const charge = state.charges.get(job);
+  if (charge === undefined) return null;
+  const change = micros - charge.micros;
+  charge.micros = micros;
+  for (const key of charge.accounts) {
+    const purse = state.purses.get(key);
+    if (purse !== undefined) purse.spent += change;
+  }
+  return change;
+}
+
+function free(state: State, held: Held): void {
+  if (!held.placed) return;
+  held.placed = false;
+  for (const { key } of held.hold.slots) {
+    const left = (state.slots.get(key) ?? 1) - 1;
+    if (left <= 0) state.slots.delete(key);
+    else state.slots.set(key, left);
+  }
+}
+
+function extend(state: State, id: string, leaseMs: number, micros: Micros): boolean {
+  const held = state.held.get(id);
+  if (held === undefined || held.charged !== undefined) return false;
+  if (!held.hold.accounts.every((account) => fits(state, account, micros))) return false;
+  for (const account of held.hold.accounts) purseOf(state, account).reserved += micros;
+  held.micros += micros;
+  held.expires = state.now() + leaseMs;
+  return true;
 }
 
 function balance(state: State, account: string): Balance {
@@ -184,15 +301,26 @@ function balance(state: State, account: string): Balance {
   return { spent: purse?.spent ?? 0, reserved: purse?.reserved ?? 0 };
 }
 
+function openJobs(state: State, account: string, most: number): OpenJob[] {
+  const found: OpenJob[] = [];
+  for (const { hold, job, note, since, charged } of state.held.values()) {
+    if (found.length >= most) break;
+    if (job === undefined || note === undefined || charged !== undefined) continue;
+    if (hold.accounts.some(({ key }) => key === account)) found.push({ job, note, since });
+  }
+  return found;
+}
+
 /** Charges what expired and forgets what is over; looks at everything at most once a second. */
 function sweep(state: State, now: number): void {
   if (Math.abs(now - state.swept) < sweepEvery) return;
   state.swept = now;
   for (const [id, held] of state.held) {
     if (held.expires > now) continue;
-    if (!held.released) charge(state, id, "whole");
-    forget(state, id, held);
+    if (held.charged === undefined) charge(state, id, {});
+    forget(state, id);
   }
-  for (const [key, window] of state.windows) if (window.until <= now) state.windows.delete(key);
   for (const [key, purse] of state.purses) if (purse.until <= now && purse.reserved === 0) state.purses.delete(key);
+  state.values.sweep();
+  state.notes.sweep();
 }

@@ -18,7 +18,7 @@ interface Common {
 /** A call was let through, or refused with a code and status. */
 export interface DecisionEvent extends Common {
   readonly type: "decision";
-  readonly outcome: "admitted" | "refused" | "answered";
+  readonly outcome: "admitted" | "refused" | "answered" | "would-refuse";
   readonly code: ErrorCode | undefined;
   /** Status of our own answer; undefined when admitted. */
   readonly status: number | undefined;

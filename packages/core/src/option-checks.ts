@@ -24,6 +24,9 @@ const names = [
   "timeouts",
   "maxBodyBytes",
   "upstream",
+  "onSpend",
+  "abandoned",
+  "dryRun",
 ] as const satisfies readonly (keyof KeywayOptions)[];
 
 /** Options of the official proxy, each with the line that says the same here. */
@@ -72,11 +75,16 @@ export function checkOptions(options: KeywayOptions, production: boolean): void 
   checkChoices(values);
   checkHeaders(values["forwardHeaders"]);
   checkLimits(options);
-  if (production && options.authorize === "public" && options.limits?.global === undefined) {
+  if (production && options.authorize === "public" && !hasCap(options)) {
     throw invalid(
       'authorize: "public" lets everybody spend. In production state a cap for all: limits: { global: { requests: { max: 1000, per: "day" } } }',
     );
   }
+}
+
+/** Places alone are no cap: they are free again as soon as a call is over. */
+function hasCap({ limits }: KeywayOptions): boolean {
+  return limits?.global?.requests !== undefined || limits?.global?.budget !== undefined;
 }
 
 function checkKey(options: KeywayOptions): void {
@@ -175,6 +183,8 @@ const timeoutNames = [
   "authorize",
   "store",
   "jobLease",
+  "openLease",
+  "abandoned",
   "finish",
   "drain",
 ];
@@ -188,6 +198,12 @@ function checkPositive(name: string, value: unknown): void {
 
 function checkChoices(values: Record<string, unknown>): void {
   const { ownership, realtime, uploads, store, observe, namespace }: Record<string, unknown> = values;
+  const { abandoned, dryRun, onSpend }: Record<string, unknown> = values;
+  if (abandoned !== undefined && abandoned !== "keep" && abandoned !== "cancel")
+    throw invalid('abandoned is "keep" or "cancel"');
+  if (dryRun !== undefined && typeof dryRun !== "boolean") throw invalid("dryRun is true or false");
+  if (onSpend !== undefined && typeof onSpend !== "function")
+    throw invalid("onSpend is a function: onSpend: ({ caller, usd }) => console.log(caller, usd)");
   if (ownership !== undefined && ownership !== "caller" && ownership !== "app")
     throw invalid('ownership is "caller" or "app"');
   if (realtime !== undefined && realtime !== "proxied" && realtime !== "token")
@@ -204,7 +220,21 @@ function checkChoices(values: Record<string, unknown>): void {
     throw invalid('namespace is a short name: namespace: "shop"');
 }
 
-const storeMethods: readonly (keyof Store)[] = ["admit", "bind", "settle", "balance", "close"];
+const storeMethods: readonly (keyof Store)[] = [
+  "admit",
+  "bind",
+  "end",
+  "settle",
+  "extend",
+  "correct",
+  "balances",
+  "openJobs",
+  "claim",
+  "put",
+  "get",
+  "remove",
+  "close",
+];
 
 function isStore(value: unknown): boolean {
   const store: Readonly<Record<string, unknown>> = Object(value);
@@ -221,28 +251,52 @@ function checkHeaders(headers: unknown): void {
 }
 
 function checkLimits({ limits, endpoints }: KeywayOptions): void {
-  if (limits === undefined) return;
-  if (typeof limits !== "object" || limits === null)
-    throw invalid(
-      'limits are for each caller and for all: limits: { caller: { requests: { max: 100, per: "minute" } } }',
-    );
-  for (const [scope, set] of Object.entries(limits)) {
-    if (scope !== "caller" && scope !== "global") throw invalid(`limits has caller and global, no ${scope}`);
-    if (set !== undefined) checkLimitSet(`limits.${scope}`, set, endpoints);
+  if (limits !== undefined) checkScopes("limits", limits, endpoints);
+  for (const [pattern, rule] of rulesOf(endpoints)) {
+    if (typeof rule !== "object" || rule === null || !("limits" in rule) || rule.limits === undefined) continue;
+    checkScopes(`endpoints["${pattern}"].limits`, rule.limits, { [pattern]: rule });
   }
 }
+
+function checkScopes(place: string, limits: unknown, endpoints: unknown): void {
+  if (typeof limits !== "object" || limits === null)
+    throw invalid(
+      `${place} are for each caller and for all: limits: { caller: { requests: { max: 100, per: "minute" } } }`,
+    );
+  for (const [scope, set] of Object.entries(limits)) {
+    if (scope === "pollsPerSecond" && place === "limits") checkPositive("limits.pollsPerSecond", set);
+    else if (scope !== "caller" && scope !== "global") throw invalid(`${place} has caller and global, no ${scope}`);
+    else if (set !== undefined) checkLimitSet(`${place}.${scope}`, set, endpoints);
+  }
+}
+
+const limitNames = ["budget", "requests", "jobs", "streams"];
 
 function checkLimitSet(place: string, set: unknown, endpoints: unknown): void {
   if (typeof set !== "object" || set === null)
     throw invalid(`${place} is an object: { requests: { max: 100, per: "minute" } }`);
   for (const name of Object.keys(set))
-    if (name !== "budget" && name !== "requests") throw invalid(`${place} has budget and requests, no ${name}`);
-  const { budget, requests }: { budget?: unknown; requests?: unknown } = set;
+    if (!limitNames.includes(name)) throw invalid(`${place} has ${limitNames.join(", ")}, no ${name}`);
+  const { budget, requests, jobs, streams }: Record<string, unknown> = { ...set };
   if (budget !== undefined && !isBudget(budget))
     throw invalid(`${place}.budget is money in US dollars: budget: { usd: 5, per: "day" }`);
   if (requests !== undefined && !isRate(requests))
     throw invalid(`${place}.requests is a rate: requests: { max: 100, per: "minute" }`);
+  for (const [name, places] of Object.entries({ jobs, streams }))
+    if (places !== undefined && !isCount(places)) throw invalid(`${place}.${name} is how many at once: ${name}: 10`);
   if (budget !== undefined) checkPriced(endpoints);
+}
+
+function rulesOf(endpoints: unknown): [string, unknown][] {
+  return isRuleMap(endpoints) ? Object.entries(endpoints) : [];
+}
+
+function isRuleMap(endpoints: unknown): endpoints is object {
+  return typeof endpoints === "object" && endpoints !== null && !Array.isArray(endpoints);
+}
+
+function isCount(value: unknown): boolean {
+  return typeof value === "number" && Number.isInteger(value) && value >= 0;
 }
 
 function isBudget(value: unknown): boolean {
@@ -253,19 +307,16 @@ function isBudget(value: unknown): boolean {
 function isRate(value: unknown): boolean {
   const { max, per }: { max?: unknown; per?: unknown } = typeof value === "object" ? { ...value } : {};
   const known = per === "second" || per === "minute" || per === "hour" || per === "day";
-  return known && typeof max === "number" && Number.isInteger(max) && max >= 0;
+  return known && isCount(max);
 }
 
 /** A budget that some endpoints do not count against would not hold. */
 function checkPriced(endpoints: unknown): void {
-  const rules =
-    typeof endpoints === "object" && endpoints !== null && !Array.isArray(endpoints)
-      ? Object.entries(endpoints)
-      : undefined;
-  const unpriced = rules?.find(
+  const rules = rulesOf(endpoints);
+  const unpriced = rules.find(
     ([, rule]) => typeof rule !== "object" || rule === null || !("price" in rule) || rule.price === undefined,
   );
-  if (rules !== undefined && unpriced === undefined) return;
+  if (unpriced === undefined && isRuleMap(endpoints)) return;
   const name = unpriced?.[0] ?? "fal-ai/flux/**";
   throw invalid(
     `a budget needs a price for every endpoint: endpoints: { "${name}": { price: { perCall: 0.04 } } }, or { perCall: 0 } where it is free`,

@@ -1,12 +1,17 @@
 import { type ApiKeyOption, keyFromEnvironment, readEnvironment, whyNotKey } from "./api-key.ts";
 import { ProxyError } from "./errors.ts";
 import { type Hashes, createHashes } from "./hash.ts";
+import { type Macs, createMacs } from "./mac.ts";
 import { createMemoryStore } from "./memory-store.ts";
+import { type Polls, createPolls } from "./polls.ts";
+import { type JobTracker, createJobTracker } from "./tracker.ts";
 import { type Log, type Observe, createLog } from "./observe.ts";
 import { checkNames, checkOptions } from "./option-checks.ts";
 import type { Authorize } from "./rules/caller.ts";
 import { type Endpoint, type EndpointsOption, resolveEndpoints } from "./rules/endpoint.ts";
-import type { LimitsOption, LimitSet } from "./rules/limits.ts";
+import { type Abandonment, createAbandonment } from "./abandonment.ts";
+import type { Spend } from "./job.ts";
+import { type Limits, type LimitsOption, resolveLimits } from "./rules/limits.ts";
 import { type Sealer, createSealer, deriveSecret } from "./seal.ts";
 import type { Store } from "./store.ts";
 
@@ -38,6 +43,10 @@ export interface Timeouts {
   readonly store: number;
   /** How long a job's reservation waits for the job's end. Default 24 h. */
   readonly jobLease: number;
+  /** How long an open stream or socket keeps its place when nothing renews it. Default 2 min. */
+  readonly openLease: number;
+  /** Without a read of its status for this long a job is abandoned. Default 60 s. */
+  readonly abandoned: number;
   /** Going on with a submit or cancel whose caller left. Default 30 s. */
   readonly finish: number;
   /** Waiting for open calls in `close()`. Default 30 s. */
@@ -61,7 +70,7 @@ export interface KeywayOptions {
   readonly secret?: string | readonly string[] | undefined;
   /** Other origins whose pages may call, such as `https://app.example`. Default none. */
   readonly origins?: readonly string[] | undefined;
-  /** Rates and money per caller and for all. Default: none beside the uploads. */
+  /** Rates, places and money per caller and for all. Default: generous for a caller (6,000 calls a minute, 1,000 jobs and 2,000 streams at once), none for all. */
   readonly limits?: LimitsOption | undefined;
   /** What callers may do about real-time where an endpoint's rule says nothing. Default `"proxied"`. */
   readonly realtime?: "proxied" | "token" | undefined;
@@ -75,6 +84,15 @@ export interface KeywayOptions {
   readonly trustProxy?: number | undefined;
   /** Told of every decision and every finished call. */
   readonly observe?: Observe | undefined;
+  /** Told of every settled call, in US dollars; not of what a lost call was charged when its lease ran out. */
+  readonly onSpend?: ((spend: Spend) => void) | undefined;
+  /** `"cancel"`: a job that nobody has asked about for `timeouts.abandoned` is cancelled, once. Default `"keep"`. */
+  readonly abandoned?: "keep" | "cancel" | undefined;
+  /**
+   * Logs what rates, places, inputs and endpoints would refuse, and lets it pass. Never for money or ownership: budgets hold, and
+   * where an endpoint has a price, only listed endpoints may be called. Default false.
+   */
+  readonly dryRun?: boolean | undefined;
   /** `"caller"`: a job belongs to who submitted it. `"app"`: every caller may see every job. Default `"caller"`. */
   readonly ownership?: "caller" | "app" | undefined;
   /** How often `authorize` is asked again for open streams and sockets, in milliseconds. Default 60 s. */
@@ -95,14 +113,21 @@ export interface Settings {
   readonly publicUrl: { readonly href: string; readonly origin: string; readonly path: string } | undefined;
   readonly production: boolean;
   readonly apiKey: ApiKeyOption | undefined;
+  readonly macs: Macs;
   readonly sealer: Sealer;
   readonly hashes: Hashes;
   readonly origins: readonly string[];
-  readonly limits: { readonly caller: LimitSet; readonly global: LimitSet };
+  readonly limits: Limits;
+  readonly polls: Polls;
+  readonly tracker: JobTracker;
+  /** Undefined where nobody's jobs are cancelled. */
+  readonly abandonment: Abandonment | undefined;
+  readonly onSpend: ((spend: Spend) => void) | undefined;
+  readonly dryRun: boolean;
   readonly realtime: "proxied" | "token";
   readonly uploads: false | { readonly perMinute: number };
   readonly store: Store;
-  /** Asks the store within its time; a failure is `store_unavailable`. */
+  /** Asks the store, a given one within its time; a failure is `store_unavailable`. */
   askStore<T>(question: (store: Store) => Promise<T>): Promise<T>;
   readonly forwardHeaders: readonly string[];
   readonly trustProxy: number;
@@ -114,8 +139,6 @@ export interface Settings {
   readonly maxBodyBytes: number;
   /** Origin and path prefix that stand for fal's hosts; undefined for the hosts themselves. */
   readonly upstream: { readonly origin: string; readonly prefix: string } | undefined;
-  /** True when some endpoint has a price, so results may have to be settled. */
-  readonly countsMoney: boolean;
   now(): number;
 }
 
@@ -134,6 +157,8 @@ const timeouts: Timeouts = {
   authorize: 10_000,
   store: 250,
   jobLease: 24 * 60 * minute,
+  openLease: 2 * minute,
+  abandoned: minute,
   finish: 30_000,
   drain: 30_000,
 };
@@ -147,6 +172,7 @@ export function resolveOptions(options: KeywayOptions): Settings {
   const apiKey = upstream?.key ?? options.apiKey;
   const log = createLog(() => secretsToHide(apiKey, options.secret));
   const endpoints = resolveEndpoints(options.endpoints);
+  const macs = createMacs();
   const store = options.store ?? createMemoryStore();
   const settings: Settings = {
     authorize: options.authorize,
@@ -154,14 +180,26 @@ export function resolveOptions(options: KeywayOptions): Settings {
     publicUrl: resolvePublicUrl(options.publicUrl),
     production,
     apiKey,
-    sealer: createSealer(resolveSecrets(options.secret, apiKey)),
-    hashes: createHashes(options.namespace ?? "keyway"),
+    macs,
+    sealer: createSealer(resolveSecrets(options.secret, apiKey), macs),
+    hashes: createHashes(options.namespace ?? "keyway", macs),
     origins: options.origins ?? [],
-    limits: { caller: options.limits?.caller ?? {}, global: options.limits?.global ?? {} },
+    limits: resolveLimits(options.limits),
+    polls: createPolls(options.limits?.pollsPerSecond ?? 15, Date.now),
+    tracker: createJobTracker(),
+    abandonment:
+      options.abandoned === "cancel"
+        ? createAbandonment(options.timeouts?.abandoned ?? timeouts.abandoned, () => settings)
+        : undefined,
+    onSpend: options.onSpend,
+    dryRun: options.dryRun ?? false,
     realtime: options.realtime ?? "proxied",
     uploads: options.uploads ?? { perMinute: 60 },
     store,
-    askStore: (question) => askInTime(async () => question(store), options.timeouts?.store ?? timeouts.store),
+    askStore:
+      options.store === undefined
+        ? (question) => question(store)
+        : (question) => askInTime(async () => question(store), options.timeouts?.store ?? timeouts.store),
     forwardHeaders: options.forwardHeaders ?? [],
     trustProxy: options.trustProxy ?? 0,
     observe: options.observe,
@@ -171,7 +209,6 @@ export function resolveOptions(options: KeywayOptions): Settings {
     timeouts: { ...timeouts, ...stated(options.timeouts ?? {}) },
     maxBodyBytes: options.maxBodyBytes ?? 32 * 1024 * 1024,
     upstream: upstream === undefined ? undefined : splitUpstream(upstream.url),
-    countsMoney: endpoints.some(({ price }) => price !== undefined),
     now: Date.now,
   };
   warnAtCreation(settings, production);

@@ -40,6 +40,17 @@ export function chainRewriters(first: Rewriter, second: Rewriter): Rewriter {
   };
 }
 
+/** Lets a listener see every chunk as it came, before the rewriter has it. */
+export function tapRewriter(listen: (chunk: Uint8Array) => void, rewriter: Rewriter | undefined): Rewriter {
+  return {
+    push(chunk) {
+      listen(chunk);
+      return rewriter === undefined ? chunk : rewriter.push(chunk);
+    },
+    end: () => rewriter?.end() ?? new Uint8Array(0),
+  };
+}
+
 /** Length of the longest tail of `bytes` (from `start` on) that is a proper beginning of the needle. */
 function heldLength(bytes: Uint8Array, start: number, needle: Uint8Array): number {
   const longest = Math.min(needle.length - 1, bytes.length - start);

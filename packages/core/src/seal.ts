@@ -1,11 +1,14 @@
+import type { Macs } from "./mac.ts";
+import { createRecent } from "./recent.ts";
+
 const encoder = new TextEncoder();
 const macLength = 22;
 
 /** Seals job ids to a caller and an app, without keeping anything: `<id>.<mac>`. */
 export interface Sealer {
   seal(subject: Subject): Promise<string>;
-  /** fal's own id, or undefined when the seal is not right for this caller and app. */
-  open(sealed: string, subject: Omit<Subject, "requestId">): Promise<string | undefined>;
+  /** fal's own id, or undefined when the seal is not right for this caller and app. Right ones are remembered. */
+  open(sealed: string, subject: Omit<Subject, "requestId">): string | undefined | Promise<string | undefined>;
 }
 
 interface Subject {
@@ -14,54 +17,61 @@ interface Subject {
   readonly requestId: string;
 }
 
-/** Computes HMAC-SHA-256. A transport may bring a faster one. */
-export type Hmac = (secret: string, message: Uint8Array) => Uint8Array | Promise<Uint8Array>;
+const kept = 20_000;
+const longestKept = 1000;
 
 /**
  * @param secrets The first seals; all of them open. Asked for on every use, because keys rotate.
  */
-export function createSealer(
-  secrets: () => readonly string[] | Promise<readonly string[]>,
-  hmac: Hmac = createWebHmac(),
-): Sealer {
+export function createSealer(secrets: () => readonly string[] | Promise<readonly string[]>, macs: Macs): Sealer {
+  /** Seals that were right, while the secrets are the same. */
+  const opened = createRecent<string>(kept);
+  let openedWith: unknown;
+
   async function macOf(secret: string, subject: Subject): Promise<string> {
-    const mac = await hmac(
+    const mac = await macs.hmac(
       secret,
       encoder.encode(JSON.stringify(["keyway job 1", subject.caller, subject.app, subject.requestId])),
     );
     return toBase64Url(mac.subarray(0, 16));
   }
+  async function verify(sealed: string, subject: Omit<Subject, "requestId">): Promise<string | undefined> {
+    const at = sealed.length - macLength - 1;
+    if (at < 1 || sealed[at] !== ".") return undefined;
+    const requestId = sealed.slice(0, at);
+    const given = sealed.slice(at + 1);
+    const since = openedWith;
+    let right = false;
+    for (const secret of await secrets()) {
+      if (isSame(await macOf(secret, { ...subject, requestId }), given)) right = true;
+    }
+    if (right && since === openedWith) remember(nameOf(sealed, subject), requestId);
+    return right ? requestId : undefined;
+  }
+
+  function remember(name: string, requestId: string): void {
+    if (name.length <= longestKept) opened.set(name, requestId);
+  }
+
   return {
     async seal(subject) {
       const [secret = ""] = await secrets();
-      return `${subject.requestId}.${await macOf(secret, subject)}`;
+      const sealed = `${subject.requestId}.${await macOf(secret, subject)}`;
+      remember(nameOf(sealed, subject), subject.requestId);
+      return sealed;
     },
-    async open(sealed, subject) {
-      const at = sealed.length - macLength - 1;
-      if (at < 1 || sealed[at] !== ".") return undefined;
-      const requestId = sealed.slice(0, at);
-      const given = sealed.slice(at + 1);
-      let opened = false;
-      for (const secret of await secrets()) {
-        if (isSame(await macOf(secret, { ...subject, requestId }), given)) opened = true;
-      }
-      return opened ? requestId : undefined;
+    open(sealed, subject) {
+      const now = secrets();
+      if (now !== openedWith) opened.clear();
+      openedWith = now;
+      return opened.get(nameOf(sealed, subject)) ?? verify(sealed, subject);
     },
   };
 }
 
-/** HMAC by WebCrypto, the imported keys kept. */
-function createWebHmac(): Hmac {
-  const keys = new Map<string, Promise<CryptoKey>>();
-  return async (secret, message) => {
-    let key = keys.get(secret);
-    if (key === undefined) {
-      key = crypto.subtle.importKey("raw", encoder.encode(secret), { name: "HMAC", hash: "SHA-256" }, false, ["sign"]);
-      if (keys.size >= 16) keys.clear();
-      keys.set(secret, key);
-    }
-    return new Uint8Array(await crypto.subtle.sign("HMAC", await key, new Uint8Array(message)));
-  };
+/** Neither a sealed id nor an app holds a space. */
+function nameOf(sealed: string, { caller, app }: Omit<Subject, "requestId">): string {
+  return `${sealed} ${app} ${caller}`;
 }
 
 /** A secret that every instance with the same api key agrees on (RFC 5869). */

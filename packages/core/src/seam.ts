@@ -76,6 +76,8 @@ export type Ending = "unsent" | "unanswered" | "complete" | "cut" | "left" | "st
 export interface Use {
   /** Status sent to the caller; undefined when none was. */
   readonly status: number | undefined;
+  /** The request's body never arrived whole, so nothing can have run. */
+  readonly incomplete?: boolean;
   readonly bytesIn: number;
   readonly bytesOut: number;
   /** The error behind an ending that is not `complete`. */
@@ -95,6 +97,8 @@ export interface Exchange {
   collected(body: Uint8Array): Promise<{ status: number; headers: HeaderList; body: Uint8Array }>;
   /** The answer when upstream gave none; the transport has not answered yet. */
   failed(ending: "unsent" | "unanswered", error: unknown): Answer;
+  /** Told when the caller left an exchange that goes on without him. */
+  callerLeft(): void;
   /** Asked while a stream or socket is open; undefined when there is nothing to ask. */
   readonly meter: { readonly everyMs: number; tick(): Promise<"go" | "stop"> } | undefined;
   /** Called exactly once. */

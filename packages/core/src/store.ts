@@ -1,13 +1,25 @@
 import { type Micros, unitsCost } from "./rules/price.ts";
 
-/** A counter: at most `max` per window. */
+/** A rate: at most `max` in any window of this length (sliding, weighted by the last window). */
 export interface Counter {
   readonly key: string;
   readonly max: number;
   readonly windowMs: number;
 }
 
-/** One budget that a reservation draws on. */
+/** What is left of a rate. */
+export interface Allowance {
+  readonly remaining: number;
+  readonly resetMs: number;
+}
+
+/** Places that a hold occupies until it is over: jobs at once, open streams. */
+export interface Slot {
+  readonly key: string;
+  readonly max: number;
+}
+
+/** One budget that a hold draws on. */
 export interface Account {
   readonly key: string;
   /** Undefined: only counted, not limited. */
@@ -16,37 +28,65 @@ export interface Account {
   readonly until: number;
 }
 
-/** Money set aside for one call. */
-export interface Reservation {
+/** What one call holds while it runs: places, and money set aside. */
+export interface Hold {
   readonly id: string;
   readonly micros: Micros;
-  /** Cost of one of fal's billable units; undefined for a price per call. */
+  /** Cost of one of fal's billable units, or of one second of inference; undefined for a fixed price. */
   readonly perUnit: Micros | undefined;
+  readonly perSecond: Micros | undefined;
   readonly accounts: readonly Account[];
-  /** How long it may stay open, in milliseconds; then it is charged whole. */
+  readonly slots: readonly Slot[];
+  /** How long it may stay open, in milliseconds; then its places are free and its money is charged whole. */
   readonly leaseMs: number;
 }
 
 /** Everything one call asks of the limits, decided at once: all of it is taken, or none. */
 export interface Admission {
+  /** Nothing is admitted while a value stands under this key. */
+  readonly gate: string;
+  /** If a value stands under this key it is answered, and nothing is taken. */
+  readonly recall: string | undefined;
   readonly counters: readonly Counter[];
-  readonly reservation: Reservation | undefined;
+  readonly hold: Hold | undefined;
 }
 
 export type Admitted =
-  | { readonly ok: true }
-  | { readonly ok: false; readonly why: "rate" | "budget"; readonly key: string; readonly retryAfterMs: number }
-  | { readonly ok: false; readonly why: "full" };
+  | { readonly ok: true; readonly allowances: readonly Allowance[] }
+  | { readonly ok: false; readonly why: "rate"; readonly key: string; readonly retryAfterMs: number }
+  | { readonly ok: false; readonly why: "slots" | "budget"; readonly key: string }
+  | { readonly ok: false; readonly why: "paused" | "full" }
+  | { readonly ok: false; readonly why: "recall"; readonly value: string };
 
-/** How a paid call came out: its billable units, unknown units (charged whole), or nothing to pay. */
-export type Outcome = { readonly units: number } | "whole" | "release";
+/** How a paid call came out: fal's billable units, seconds of inference, neither (charged whole), or nothing to pay. */
+export type Outcome = { readonly units?: number | undefined; readonly seconds?: number | undefined } | "release";
+
+/** A hold by its own id, or by the job that it was bound to. */
+export type HoldName = { readonly hold: string } | { readonly job: string };
+
+/** What a settlement charged. */
+export interface Settled {
+  readonly micros: Micros;
+  /** What was bound with the job, undefined for a hold without one. */
+  readonly note: string | undefined;
+}
+
+/** A job whose money is still set aside. */
+export interface OpenJob {
+  readonly job: string;
+  readonly note: string;
+  /** Unix time in milliseconds. */
+  readonly since: number;
+}
 
 /** What an outcome costs. */
-export function costOf(reservation: Pick<Reservation, "micros" | "perUnit">, outcome: Outcome): Micros {
+export function costOf(hold: Pick<Hold, "micros" | "perUnit" | "perSecond">, outcome: Outcome): Micros {
   if (outcome === "release") return 0;
-  if (outcome === "whole") return reservation.micros;
-  if (reservation.perUnit !== undefined) return unitsCost(reservation.perUnit, outcome.units);
-  return outcome.units === 0 ? 0 : reservation.micros;
+  const { units, seconds } = outcome;
+  if (units === 0) return 0;
+  if (hold.perUnit !== undefined && units !== undefined) return unitsCost(hold.perUnit, units);
+  if (hold.perSecond !== undefined && seconds !== undefined) return unitsCost(hold.perSecond, seconds);
+  return hold.micros;
 }
 
 /** Money of one account, in micro-USD. */
@@ -56,18 +96,31 @@ export interface Balance {
 }
 
 /**
- * What several processes must agree on. Every method is atomic, everything expires, and keys carry no user data.
+ * What several processes must agree on. Every method is atomic and one round trip, everything expires, and keys carry no user data.
  * A store that cannot answer rejects; spending calls are then refused.
  */
 export interface Store {
   admit(admission: Admission): Promise<Admitted>;
-  /** Lets the reservation be found by the job it pays for. */
-  bind(reservation: string, job: string): Promise<void>;
+  /** Lets a hold be found by its job, keeps a note with it, and gives it a new lease. */
+  bind(hold: string, job: string, note: string, leaseMs: number): Promise<void>;
+  /** A job came to its end: its places are free. Its money waits for {@link settle}, unless it is priced by the second and these are known. */
+  end(job: string, seconds: number | undefined): Promise<Settled | null>;
   /**
-   * Charges what a call cost in place of what was reserved, once: a second settlement changes nothing, unless the first one
-   * released it. Answers what was charged, or null when nothing was open.
+   * Charges what a call cost in place of what was set aside, and frees its places. Once: a second settlement changes nothing, unless
+   * the first one released it. Null when nothing was open.
    */
-  settle(by: { readonly reservation: string } | { readonly job: string }, outcome: Outcome): Promise<Micros | null>;
-  balance(account: string): Promise<Balance>;
+  settle(name: HoldName, outcome: Outcome): Promise<Settled | null>;
+  /** Renews the lease of a call that is still open, and sets more money aside for it. False when it is gone or its budget is spent. */
+  extend(hold: string, leaseMs: number, micros: Micros): Promise<boolean>;
+  /** Puts right what a settled job was charged. The change, or null when the charge is no longer known. */
+  correct(job: string, micros: Micros): Promise<Micros | null>;
+  balances(accounts: readonly string[]): Promise<readonly Balance[]>;
+  /** The oldest open jobs that draw on an account. */
+  openJobs(account: string, most: number): Promise<readonly OpenJob[]>;
+  /** Takes a name for a while; false when it is taken. */
+  claim(key: string, leaseMs: number): Promise<boolean>;
+  put(key: string, value: string, leaseMs: number): Promise<void>;
+  get(key: string): Promise<string | null>;
+  remove(key: string): Promise<void>;
   close(): Promise<void>;
 }

@@ -1,5 +1,4 @@
 import type { Call } from "./call.ts";
-import { ProxyError } from "./errors.ts";
 import { createRewriter } from "./rewrite.ts";
 
 /** A job's two names: fal's own id, and what the caller knows it by (the same, where jobs are not sealed). */
@@ -8,15 +7,13 @@ export interface SealedJob {
   readonly to: string;
 }
 
+const decoder = new TextDecoder("utf-8", { fatal: true });
 const requestIdSyntax = /^[A-Za-z0-9._~-]{1,200}$/;
 
-/** The job id in a submit answer (fal docs, queue). Without one the job exists but nobody could ever ask for it. */
-export function readSubmission(body: Uint8Array): string {
+/** The job id in a submit answer (fal docs, queue), undefined when there is none. */
+export function readSubmission(body: Uint8Array): string | undefined {
   const { request_id: id } = parseFields(body);
-  if (typeof id !== "string" || !requestIdSyntax.test(id)) {
-    throw new ProxyError("upstream_unanswered", { log: "fal.ai answered a submit without a request_id" });
-  }
-  return id;
+  return typeof id === "string" && requestIdSyntax.test(id) ? id : undefined;
 }
 
 /** The submit answer as the caller gets it: the id sealed wherever it stands; in path form, the three URLs lead back to us. */
@@ -51,7 +48,7 @@ function escapeForRegExp(text: string): string {
 
 function parseFields(body: Uint8Array): Record<string, unknown> {
   try {
-    const value: unknown = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(body));
+    const value: unknown = JSON.parse(decoder.decode(body));
     return typeof value === "object" && value !== null ? { ...value } : {};
   } catch {
     return {};

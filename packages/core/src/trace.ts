@@ -12,6 +12,8 @@ export interface Trace {
   caller: KnownCaller | undefined;
   decided(outcome: "admitted" | "refused" | "answered", status: number | undefined, code: ErrorCode | undefined): void;
   finished(ending: Ending, use: Use, upstreamStatus: number | undefined, refusal: ProxyError | undefined): void;
+  /** A refusal that `dryRun` let pass. */
+  wouldRefuse(error: ProxyError): void;
   /** Logs what the operator must know of an error; the caller never sees it. */
   logError(error: ProxyError): void;
   /** A header that did not cross: named once, with the line to write. */
@@ -69,6 +71,16 @@ export function createTrace(head: Head, settings: Settings): Trace {
         bytesIn,
         bytesOut,
         ms,
+      }));
+    },
+    wouldRefuse(error) {
+      settings.log.warn(`dryRun: would refuse with ${error.code}: ${error.message}`);
+      emit((common) => ({
+        ...common,
+        type: "decision",
+        outcome: "would-refuse",
+        status: error.status,
+        code: error.code,
       }));
     },
     logError(error) {

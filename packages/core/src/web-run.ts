@@ -10,6 +10,8 @@ export interface Run {
   bytesIn: number;
   bytesOut: number;
   status: number | undefined;
+  /** The caller's body has not all come yet. */
+  incomplete: boolean;
   /** Stops following the caller; undefined once the exchange has ended. */
   release: (() => void) | undefined;
 }
@@ -24,7 +26,10 @@ export function createRun(exchange: Exchange, sender: Sender, caller: AbortSigna
   let patience: ReturnType<typeof setTimeout> | undefined;
   const leave = (): void => {
     if (exchange.whenCallerLeaves === "abort") abort.abort(callerLeft);
-    else patience = setTimeout(() => abort.abort(callerLeft), exchange.finishWithin);
+    else {
+      exchange.callerLeft();
+      patience = setTimeout(() => abort.abort(callerLeft), exchange.finishWithin);
+    }
   };
   const release = (): void => {
     clearTimeout(patience);
@@ -32,7 +37,7 @@ export function createRun(exchange: Exchange, sender: Sender, caller: AbortSigna
   };
   if (caller.aborted) leave();
   else caller.addEventListener("abort", leave);
-  return { exchange, sender, abort, bytesIn: 0, bytesOut: 0, status: undefined, release };
+  return { exchange, sender, abort, bytesIn: 0, bytesOut: 0, status: undefined, incomplete: false, release };
 }
 
 /** The one end of every exchange; what comes later counts for nothing. */
@@ -40,8 +45,8 @@ export function finish(run: Run, ending: Ending): void {
   if (run.release === undefined) return;
   run.release();
   run.release = undefined;
-  const { exchange, bytesIn, bytesOut, status } = run;
-  exchange.end(ending, { bytesIn, bytesOut, status });
+  const { exchange, bytesIn, bytesOut, status, incomplete } = run;
+  exchange.end(ending, { bytesIn, bytesOut, status, incomplete });
 }
 
 /** Pulls upstream's body as the caller takes it, ends it visibly broken when upstream breaks, and stops it when the caller leaves. */

@@ -111,10 +111,14 @@ async function dispatch(run: Run, request: Request, hostLimit: string | undefine
     clearTimeout(timer);
     timer = setTimeout(late, up.timeouts.head);
   };
+  const whole = (): void => {
+    run.incomplete = false;
+  };
   try {
     const given = up.body === "stream" ? bodyOf(request) : up.body;
+    run.incomplete = given instanceof ReadableStream;
     const announced = lengthOf(request);
-    const limits = { maxBytes: up.maxBodyBytes, within: up.timeouts.body, announced, hostLimit, count };
+    const limits = { maxBytes: up.maxBodyBytes, within: up.timeouts.body, announced, hostLimit, count, whole };
     if (given instanceof Uint8Array) count(given.length);
     return await send(run, given instanceof ReadableStream ? limitStream(given, limits) : given);
   } finally {

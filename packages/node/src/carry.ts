@@ -250,6 +250,7 @@ function isBodyError(error: unknown): boolean {
 function onCallerClose(run: Run): void {
   if (run.ended || run.res.writableFinished) return;
   if (run.exchange.whenCallerLeaves === "abort") return breakOff(run, "left");
+  run.exchange.callerLeft();
   run.timer ??= setTimeout(() => breakOff(run, "left"), run.exchange.finishWithin);
 }
 
@@ -281,7 +282,8 @@ function finish(run: Run, ending: Ending, error?: unknown): void {
   clearInterval(run.meter);
   run.upload?.destroy();
   const status = run.res.headersSent ? run.answer?.status : undefined;
-  run.exchange.end(ending, { status, bytesIn: run.bytesIn, bytesOut: run.bytesOut, error });
+  const incomplete = run.exchange.up.body === "stream" && !run.req.complete;
+  run.exchange.end(ending, { status, bytesIn: run.bytesIn, bytesOut: run.bytesOut, error, incomplete });
   run.done();
 }
 

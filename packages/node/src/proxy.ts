@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 import { type Keyway, type KeywayOptions, toKeyway } from "@keyway/core";
 import { type HandleContext, type Runtime, handleRequest } from "./http.ts";
+import { hmac } from "./hmac.ts";
 import { handleUpgrade } from "./upgrade.ts";
 import { createUpstreams } from "./upstream.ts";
 
@@ -31,6 +32,7 @@ export interface NodeProxy {
  */
 export function createNodeProxy(input: Keyway | KeywayOptions): NodeProxy {
   const keyway = toKeyway(input);
+  keyway.transport.useHmac(hmac);
   const runtime: Runtime = { keyway, upstreams: createUpstreams(), open: new Set(), closing: false };
   let drained: Promise<Drained> | undefined;
   return {

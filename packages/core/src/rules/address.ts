@@ -38,3 +38,8 @@ export function networkOf(address: string): string {
   const groups = [...before, ...zeros, ...after].slice(0, 4);
   return `${groups.map((group) => group.replace(/^0+(?=.)/, "")).join(":")}::/64`;
 }
+
+/** The name that an address is counted by, known or not. */
+export function bucketOf(address: string | undefined): string {
+  return `address ${address === undefined ? "unknown" : networkOf(address)}`;
+}

@@ -1,13 +1,17 @@
 import type { Call } from "../call.ts";
 import { ProxyError } from "../errors.ts";
-import { cookieOf } from "../head.ts";
+import { cookieOf, valueOf } from "../head.ts";
 import type { Settings } from "../options.ts";
 import type { Door } from "../seam.ts";
-import { addressOf, networkOf } from "./address.ts";
+import { addressOf, bucketOf } from "./address.ts";
 
 /** Who calls, as the app knows him. `id` is any stable, unique string: a user id. */
 export interface Caller {
   readonly id: string;
+  /** A second name that limits and budgets count by as well, such as an address or a team: {@link LimitsOption.caller} holds for each. */
+  readonly group?: string;
+  /** A `set-cookie` value to send with the answer. */
+  readonly setCookie?: string;
 }
 
 /** What `authorize` is asked with. */
@@ -19,12 +23,21 @@ export interface AuthorizeContext {
   readonly cookie: (name: string) => string | undefined;
   /** The caller's address, behind `trustProxy` hops. */
   readonly address: string | undefined;
+  /** Whether callers reach the app over https: by `publicUrl`, else as this process sees it. */
+  readonly secure: boolean;
+  /** The app's own origin, where it is known: see `publicUrl`. */
+  readonly ownOrigin: string | undefined;
   /** The framework's request; undefined on WebSocket upgrades and in plain web handlers. */
   readonly native: unknown;
 }
 
-/** A caller, or nobody (401), or a refusal with a message that the caller may read (403). */
-export type Authorization = Caller | null | undefined | false | { readonly deny: true; readonly message?: string };
+/** A caller, or nobody (401), or a refusal with a message that the caller may read (403, or the status given). */
+export type Authorization =
+  | Caller
+  | null
+  | undefined
+  | false
+  | { readonly deny: true; readonly message?: string; readonly status?: 401 | 403 };
 
 /** Decides who calls. Asked once per call, and every 60 s for open streams and sockets. */
 export type Authorize = (context: AuthorizeContext) => Authorization | Promise<Authorization>;
@@ -32,33 +45,56 @@ export type Authorize = (context: AuthorizeContext) => Authorization | Promise<A
 /** A caller who passed. */
 export interface KnownCaller {
   readonly id: string;
-  /** Hex SHA-256 prefix of namespace and id: what stores, events and logs see. */
+  /** A hash of the id under the namespace: what stores, events and logs see. */
   readonly hash: string;
   /** With `authorize: "public"`: nobody in particular, counted by address. */
   readonly isPublic: boolean;
+  /** Hash of the second name to count by. */
+  readonly group: string | undefined;
+}
+
+/** A caller, and what his answer has to carry. */
+export interface Identified {
+  readonly caller: KnownCaller;
+  readonly setCookie: string | undefined;
 }
 
 /** Asks the app who calls. Whatever is not clearly yes is no. */
-export async function identifyCaller(door: Door, call: Call, settings: Settings): Promise<KnownCaller> {
+export async function identifyCaller(door: Door, call: Call, settings: Settings): Promise<Identified> {
   const address = addressOf(door.head, settings.trustProxy);
-  if (settings.authorize === "public") {
-    return toKnown(`address ${address === undefined ? "unknown" : networkOf(address)}`, true, settings);
-  }
-  const answer = await askInTime(settings.authorize, createContext(door, call, address), settings.timeouts.authorize);
+  if (settings.authorize === "public")
+    return { caller: await toKnown(bucketOf(address), true, undefined, settings), setCookie: undefined };
+  const answer = await askInTime(
+    settings.authorize,
+    createContext(door, call, address, settings),
+    settings.timeouts.authorize,
+  );
   if (answer === null || answer === undefined || answer === false) throw new ProxyError("unauthorized");
   if (typeof answer === "object" && "deny" in answer) {
-    throw new ProxyError("denied", typeof answer.message === "string" ? { message: answer.message.slice(0, 500) } : {});
+    const message = typeof answer.message === "string" ? { message: answer.message.slice(0, 500) } : {};
+    throw new ProxyError(answer.status === 401 ? "unauthorized" : "denied", message);
   }
   if (typeof answer !== "object" || typeof answer.id !== "string" || answer.id === "") {
     throw new ProxyError("unauthorized", {
       log: 'authorize must return { id: "…" }, null, or { deny: true, message }; something else was taken as no',
     });
   }
-  return toKnown(answer.id, false, settings);
+  const { group, setCookie } = answer;
+  if (setCookie !== undefined && !(typeof setCookie === "string" && fieldSyntax.test(setCookie)))
+    settings.log.error("authorize gave a setCookie that is no header value, so it was not sent");
+  return {
+    caller: await toKnown(answer.id, false, group, settings),
+    setCookie: typeof setCookie === "string" && fieldSyntax.test(setCookie) ? setCookie : undefined,
+  };
 }
 
-function createContext(door: Door, call: Call, address: string | undefined): AuthorizeContext {
+/** A header value (RFC 9110, section 5.5), without what a line break would add. */
+const fieldSyntax = /^[\t\x20-\x7e]+$/;
+
+function createContext(door: Door, call: Call, address: string | undefined, settings: Settings): AuthorizeContext {
   const { head } = door;
+  const { publicUrl } = settings;
+  const host = valueOf(head.headers, "host");
   let headers: Headers | undefined;
   return {
     call: { kind: call.kind, method: call.method, host: call.host, endpoint: call.endpoint, app: call.app },
@@ -70,6 +106,8 @@ function createContext(door: Door, call: Call, address: string | undefined): Aut
     },
     cookie: (name) => cookieOf(head.headers, name),
     address,
+    secure: publicUrl === undefined ? head.secure : publicUrl.origin.startsWith("https:"),
+    ownOrigin: publicUrl?.origin ?? (host === undefined ? undefined : `${head.secure ? "https" : "http"}://${host}`),
     native: door.native,
   };
 }
@@ -94,6 +132,18 @@ function isPromise<T>(value: T | Promise<T>): value is Promise<T> {
   return typeof value === "object" && value !== null && "then" in value;
 }
 
-async function toKnown(id: string, isPublic: boolean, settings: Settings): Promise<KnownCaller> {
-  return { id, hash: await settings.hashes.of(id), isPublic };
+async function toKnown(
+  id: string,
+  isPublic: boolean,
+  group: string | undefined,
+  settings: Settings,
+): Promise<KnownCaller> {
+  const { hashes } = settings;
+  const hash = await hashes.of(`caller ${id}`);
+  return {
+    id,
+    hash,
+    isPublic,
+    group: typeof group === "string" && group !== "" ? await hashes.of(`group ${group}`) : undefined,
+  };
 }

@@ -188,7 +188,7 @@ describe("mistakes show the line to write", () => {
     [[5], /is a string/],
     [{ "fal-ai/flux": true }, /is an object/],
     [{ "fal-ai/flux": null }, /is an object/],
-    [{ "fal-ai/flux": { prize: 1 } }, /no field prize: it takes input, price, realtime, methods/],
+    [{ "fal-ai/flux": { prize: 1 } }, /no field prize: it takes input, price, realtime, limits, methods/],
     [{ "fal-ai/flux": { realtime: true } }, /"proxied", "token" or false/],
     [{ "fal-ai/flux": { input: 5 } }, /Standard Schema/],
     [{ "fal-ai/flux": { input: {} } }, /Standard Schema/],

@@ -1,5 +1,6 @@
 import { type Call, appLength, methodRefused, runMethods } from "../call.ts";
 import { ProxyError } from "../errors.ts";
+import type { LimitsOption } from "./limits.ts";
 import type { InputRule } from "./input.ts";
 import type { Price, PriceOption } from "./price.ts";
 import { resolvePrice } from "./price.ts";
@@ -12,6 +13,8 @@ export interface EndpointRule {
   readonly price?: PriceOption;
   /** `"token"`: callers may also get short-lived fal tokens for it. `"proxied"` (default): only through the proxy. `false`: none. */
   readonly realtime?: "proxied" | "token" | false;
+  /** Limits for this endpoint beside those of {@link KeywayOptions.limits}, for each caller and for all. */
+  readonly limits?: Omit<LimitsOption, "pollsPerSecond">;
   /** Methods of `run` and `stream` beside POST, such as `["POST", "GET"]`. Default `["POST"]`. */
   readonly methods?: readonly string[];
 }
@@ -29,6 +32,7 @@ export interface Endpoint {
   readonly input: InputRule | undefined;
   readonly price: Price | undefined;
   readonly realtime: "proxied" | "token" | false | undefined;
+  readonly limits: Omit<LimitsOption, "pollsPerSecond"> | undefined;
   readonly methods: readonly string[];
 }
 
@@ -128,6 +132,7 @@ function toEndpoint(pattern: string, rule: EndpointRule): Endpoint {
     input: rule.input,
     price: rule.price === undefined ? undefined : resolvePrice(rule.price, pattern),
     realtime: rule.realtime,
+    limits: rule.limits,
     methods: (rule.methods ?? ["POST"]).map((method) => method.toUpperCase()),
   };
 }
@@ -151,7 +156,7 @@ function checkPattern(pattern: unknown): string {
   return pattern;
 }
 
-const ruleNames = ["input", "price", "realtime", "methods"];
+const ruleNames = ["input", "price", "realtime", "limits", "methods"];
 
 function checkRule(pattern: string, rule: unknown): EndpointRule {
   if (typeof rule !== "object" || rule === null || Array.isArray(rule))

@@ -1,6 +1,6 @@
 import type { Call } from "../call.ts";
 import { ProxyError } from "../errors.ts";
-import { parseJson, writeJson } from "../json.ts";
+import { type Parsed, writeJson } from "../json.ts";
 
 /** The part of Standard Schema v1 that Keyway uses; zod, valibot and arktype schemas have it. */
 export interface StandardSchema {
@@ -32,19 +32,18 @@ export interface InputContext {
  */
 export type InputRule = StandardSchema | ((input: unknown, context: InputContext) => unknown);
 
-/** The body to send upstream: always what the rule saw, written anew, so that no second reading of the bytes is possible. */
+/** What goes upstream: always what the rule saw, written anew, so that no second reading of the bytes is possible. */
 export async function applyInput(
   rule: InputRule,
-  body: Uint8Array,
+  parsed: Parsed,
   call: Call,
   caller: { id: string },
-): Promise<Uint8Array> {
-  const parsed = parseJson(body);
+): Promise<{ body: Uint8Array; input: unknown }> {
   const context = { endpoint: call.endpoint, caller: { id: caller.id } };
-  const value =
+  const input =
     typeof rule === "function" ? await askFunction(rule, parsed.value, context) : await askSchema(rule, parsed.value);
   try {
-    return writeJson(value, parsed.spellings);
+    return { body: writeJson(input, parsed.spellings), input };
   } catch (cause) {
     throw new ProxyError("input_rule_failed", {
       cause,

@@ -1,22 +1,35 @@
 import { ProxyError } from "../errors.ts";
 
+/** Computes a price from the input, in US dollars. */
+export type PriceFunction = (input: unknown, context: { readonly endpoint: string }) => number | Promise<number>;
+
 /**
- * What a call costs, in US dollars.
+ * What a call costs, in US dollars. It is set aside before the call and settled when the actual cost is known.
  *
  * - `{ perCall: 0.04 }`: each call.
- * - `{ perUnit: 0.025, reserveUnits: 4 }`: times fal's `x-fal-billable-units`; `reserveUnits` (default 1) is set aside until they are known.
+ * - `{ perUnit: 0.025, reserveUnits: 4 }`: times fal's `x-fal-billable-units`; `reserveUnits` (default 1) are set aside.
+ * - `{ perSecond: 0.001, reserveSeconds: 60 }`: times the seconds of inference that fal reports; `reserveSeconds` (default 60) are set aside.
+ * - `{ perMinute: 0.06 }`: streams and sockets, each begun minute; other calls cost one minute.
+ * - `(input) => 0.04 * input.num_images`: each call by its input.
  */
-export type PriceOption = { readonly perCall: number } | { readonly perUnit: number; readonly reserveUnits?: number };
+export type PriceOption =
+  | { readonly perCall: number }
+  | { readonly perUnit: number; readonly reserveUnits?: number }
+  | { readonly perSecond: number; readonly reserveSeconds?: number }
+  | { readonly perMinute: number }
+  | PriceFunction;
 
 /** Money is counted in whole micro-USD: 1,000,000 are one dollar. */
 export type Micros = number;
 
 /** A price, ready to be applied. */
 export interface Price {
-  /** Set aside before the call. */
-  readonly reserve: Micros;
-  /** Undefined for a price per call. */
+  /** Set aside before the call; a function looks at the input. */
+  readonly reserve: Micros | PriceFunction;
   readonly perUnit: Micros | undefined;
+  readonly perSecond: Micros | undefined;
+  /** Set aside again for each further minute of a stream or socket. */
+  readonly perMinute: Micros | undefined;
 }
 
 /** Rounded up, so that nothing is free. */
@@ -30,15 +43,47 @@ export function unitsCost(perUnit: Micros, units: number): Micros {
 }
 
 export function resolvePrice(option: unknown, pattern: string): Price {
-  const { perCall, perUnit, reserveUnits }: Record<string, unknown> =
-    typeof option === "object" && option !== null ? { ...option } : {};
-  if (isAmount(perCall) && perUnit === undefined && reserveUnits === undefined)
-    return { reserve: toMicros(perCall), perUnit: undefined };
-  if (isAmount(perUnit) && perCall === undefined && (reserveUnits === undefined || isAmount(reserveUnits))) {
-    return { reserve: unitsCost(toMicros(perUnit), reserveUnits ?? 1), perUnit: toMicros(perUnit) };
+  const none = { perUnit: undefined, perSecond: undefined, perMinute: undefined };
+  if (typeof option === "function") return { ...none, reserve: option as PriceFunction };
+  const fields: Record<string, unknown> = typeof option === "object" && option !== null ? { ...option } : {};
+  const amount = (name: string): number | undefined => (isAmount(fields[name]) ? fields[name] : undefined);
+  const has = (...names: string[]): boolean =>
+    Object.keys(fields).every((name) => names.includes(name) && isAmount(fields[name]));
+  const { perCall, perUnit, perSecond, perMinute } = {
+    perCall: amount("perCall"),
+    perUnit: amount("perUnit"),
+    perSecond: amount("perSecond"),
+    perMinute: amount("perMinute"),
+  };
+  if (perCall !== undefined && has("perCall")) return { ...none, reserve: toMicros(perCall) };
+  if (perUnit !== undefined && has("perUnit", "reserveUnits")) {
+    return { ...none, reserve: unitsCost(toMicros(perUnit), amount("reserveUnits") ?? 1), perUnit: toMicros(perUnit) };
   }
+  if (perSecond !== undefined && has("perSecond", "reserveSeconds")) {
+    return {
+      ...none,
+      reserve: unitsCost(toMicros(perSecond), amount("reserveSeconds") ?? 60),
+      perSecond: toMicros(perSecond),
+    };
+  }
+  if (perMinute !== undefined && has("perMinute"))
+    return { ...none, reserve: toMicros(perMinute), perMinute: toMicros(perMinute) };
   throw new ProxyError("invalid_option", {
-    message: `Keyway: the price of "${pattern}" is { perCall: 0.04 } or { perUnit: 0.025, reserveUnits: 4 }, in US dollars.`,
+    message: `Keyway: the price of "${pattern}" is { perCall: 0.04 }, { perUnit: 0.025, reserveUnits: 4 }, { perSecond: 0.001, reserveSeconds: 60 }, { perMinute: 0.06 } or (input) => 0.04, in US dollars.`,
+  });
+}
+
+/** What to set aside; a price function that fails or answers no amount refuses the call. */
+export async function reserveOf({ reserve }: Price, input: unknown, endpoint: string): Promise<Micros> {
+  if (typeof reserve === "number") return reserve;
+  try {
+    const usd = await reserve(input, { endpoint });
+    if (isAmount(usd)) return toMicros(usd);
+  } catch (cause) {
+    throw new ProxyError("input_rule_failed", { cause, log: `the price of ${endpoint} could not be computed` });
+  }
+  throw new ProxyError("input_rule_failed", {
+    log: `the price function of ${endpoint} must return US dollars as a number`,
   });
 }
 

@@ -1,0 +1,80 @@
+import { type JobNote, cancelJob, jobKey } from "./job.ts";
+import type { Settings } from "./options.ts";
+
+/** Cancels jobs that nobody asks about any more. */
+export interface Abandonment {
+  /** A caller asked about a job, or submitted it. */
+  seen(note: JobNote): void;
+  /** A caller still listens to a job that was seen before and is not over. */
+  again(falRequestId: string): void;
+  over(falRequestId: string): void;
+  close(): void;
+}
+
+/**
+ * A job whose last read is older than `after` milliseconds is cancelled once, also when several processes share a store: each leaves
+ * word of the reads that it saw, at most three times in that span.
+ */
+export function createAbandonment(after: number, settings: () => Settings): Abandonment {
+  const jobs = new Map<string, { note: JobNote; at: number; told: number }>();
+  let timer: ReturnType<typeof setInterval> | undefined;
+
+  function tellOthers(id: string, at: number): void {
+    const known = settings();
+    seenKey(id, known)
+      .then((key) => known.askStore((store) => store.put(key, String(at), 2 * after)))
+      .catch((cause: unknown) => known.log.error("a read of a job could not be noted", cause));
+  }
+
+  function look(): void {
+    const stale = settings().now() - after;
+    for (const [id, { note, at }] of jobs) {
+      if (at > stale) continue;
+      jobs.delete(id);
+      cancelOnce(note, at, settings()).catch((cause: unknown) =>
+        settings().log.error("an abandoned job could not be cancelled", cause),
+      );
+    }
+    if (jobs.size > 0) return;
+    clearInterval(timer);
+    timer = undefined;
+  }
+
+  function see(note: JobNote): void {
+    const now = settings().now();
+    const known = jobs.get(note.id);
+    const told = known !== undefined && now - known.told < after / 3 ? known.told : now;
+    jobs.set(note.id, { note, at: now, told });
+    if (told === now) tellOthers(note.id, now);
+    timer ??= setInterval(look, Math.max(50, after / 10));
+    letExit(timer);
+  }
+
+  return {
+    seen: see,
+    again(id) {
+      const known = jobs.get(id);
+      if (known !== undefined) see(known.note);
+    },
+    over: (id) => void jobs.delete(id),
+    close: () => clearInterval(timer),
+  };
+}
+
+/** Where a timer could keep the process alive, this one does not. */
+function letExit(timer: unknown): void {
+  if (typeof timer === "object" && timer !== null && "unref" in timer && typeof timer.unref === "function")
+    timer.unref();
+}
+
+async function seenKey(id: string, settings: Settings): Promise<string> {
+  return `${await jobKey(id, settings)}:seen`;
+}
+
+async function cancelOnce(note: JobNote, at: number, settings: Settings): Promise<void> {
+  const key = await seenKey(note.id, settings);
+  const last = await settings.askStore((store) => store.get(key));
+  if (last !== null && Number(last) > at) return;
+  if (await settings.askStore((store) => store.claim(`${key}:cancelled`, 24 * 3_600_000)))
+    await cancelJob(note, settings);
+}

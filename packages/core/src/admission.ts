@@ -1,0 +1,187 @@
+import { resolveKey } from "./api-key.ts";
+import type { Call } from "./call.ts";
+import { type ErrorCode, ProxyError } from "./errors.ts";
+import { type Admitted, createExchange } from "./exchange.ts";
+import { type HeaderList, valueOf } from "./head.ts";
+import { settleHold, settleOpenJobs } from "./job.ts";
+import { parseJson, writeJson } from "./json.ts";
+import type { Settings } from "./options.ts";
+import { digestOf, recallAnswer, replayKey, whenWritten } from "./replay.ts";
+import { takesBody } from "./rules/body.ts";
+import type { KnownCaller } from "./rules/caller.ts";
+import type { Endpoint } from "./rules/endpoint.ts";
+import { applyInput } from "./rules/input.ts";
+import { type Ask, type Grant, type Request, accountOfCaller, admitCall, admitRates, spends } from "./rules/limits.ts";
+import { ownsJobs } from "./rules/ownership.ts";
+import { type Price, reserveOf } from "./rules/price.ts";
+import { checkToken } from "./rules/token.ts";
+import type { Answer, Door, Exchange } from "./seam.ts";
+import type { Account } from "./store.ts";
+import type { Trace } from "./trace.ts";
+
+/** A call that every rule of the head has let through. */
+export interface Decided {
+  readonly door: Door;
+  readonly settings: Settings;
+  readonly trace: Trace;
+  readonly call: Call;
+  readonly caller: KnownCaller;
+  readonly endpoint: Endpoint | undefined;
+  readonly query: string | null;
+  readonly falRequestId: string | undefined;
+  readonly form: "header" | "path";
+  readonly base: string | undefined;
+  readonly more: HeaderList;
+  readonly reauthorize: () => Promise<boolean>;
+}
+
+/** The body as far as a rule had to see it. */
+interface Seen {
+  readonly body: "stream" | Uint8Array | null;
+  readonly input: unknown;
+}
+
+const collectLimit = 1024 * 1024;
+/** Submits up to this many bytes can be recognised when they are repeated. */
+const smallBody = 64 * 1024;
+
+/** What costs something comes last: rates, the body where a rule must see it, money and places, the key. */
+export async function admit(decided: Decided): Promise<Answer | Exchange> {
+  const { call, caller, endpoint, settings } = decided;
+  const price = spends(call) ? endpoint?.price : undefined;
+  const request: Request = { call, caller, endpoint, price };
+  const reads = readsBody(call, endpoint, price);
+  const rateHeaders = reads ? await orTell(decided, () => admitRates(request, settings), []) : [];
+  const seen = await readBody(decided, reads);
+  const micros = price === undefined ? undefined : await reserveOf(price, seen.input, call.endpoint);
+  const recall = call.kind === "submit" ? replayKey(caller.hash) : undefined;
+  if (recall !== undefined) await whenWritten(recall);
+  const ask: Ask = { micros, rates: !reads, places: true, recall };
+  const first = await grantCall(decided, request, ask);
+  const headers = [...decided.more, ...rateHeaders, ...first.headers];
+  if (first.recalled === undefined) return exchangeFor(decided, price, seen, first, headers);
+  const whole = await smallBodyOf(decided, seen);
+  const key = replayKey(caller.hash);
+  const answer = await recallAnswer(first.recalled, await digest(decided, whole), key, settings);
+  if (answer !== undefined) return answer;
+  return exchangeFor(decided, price, whole, await grantCall(decided, request, { ...ask, recall: undefined }), headers);
+}
+
+/** Asks for what the call needs. With `dryRun` rates and places are told and not kept; money always is. */
+async function grantCall(decided: Decided, request: Request, ask: Ask): Promise<Grant> {
+  const { settings, trace } = decided;
+  try {
+    return await grantLazily(request, ask, settings);
+  } catch (error) {
+    if (!settings.dryRun || !(error instanceof ProxyError) || !soft.includes(error.code)) throw error;
+    trace.wouldRefuse(error);
+    return grantLazily(request, { ...ask, rates: false, places: false }, settings);
+  }
+}
+
+/** Before a caller is refused for his open jobs, those that are over are settled. */
+async function grantLazily(request: Request, ask: Ask, settings: Settings): Promise<Grant> {
+  try {
+    return await admitCall(request, ask, settings);
+  } catch (error) {
+    if (!(error instanceof ProxyError) || !lazy.includes(error.code)) throw error;
+    const account = (at: number): Account => accountOfCaller(request.caller.hash, settings, at);
+    if ((await settleOpenJobs(account, lazyJobs, settings)) === 0) throw error;
+    return admitCall(request, ask, settings);
+  }
+}
+
+const lazyJobs = 3;
+const lazy: readonly ErrorCode[] = ["budget_exceeded", "too_many_open"];
+const soft: readonly ErrorCode[] = ["rate_limited", "too_many_open", "input_refused"];
+
+async function exchangeFor(
+  decided: Decided,
+  price: Price | undefined,
+  seen: Seen,
+  { hold }: Grant,
+  more: HeaderList,
+): Promise<Exchange> {
+  const { door, settings, trace, call, caller, query, falRequestId, form, base, reauthorize } = decided;
+  try {
+    const { body } = call.kind === "submit" ? await smallBodyOf(decided, seen) : seen;
+    const apiKey = await resolveKey(settings.apiKey, caller);
+    if (door.isGone()) throw new ProxyError("body_incomplete", { message: "The caller left." });
+    const job = falRequestId === undefined ? undefined : { from: falRequestId, to: call.requestId ?? falRequestId };
+    const seal = ownsJobs(caller, settings)
+      ? (requestId: string) => settings.sealer.seal({ caller: caller.id, app: call.app, requestId })
+      : undefined;
+    const replay: Admitted["replay"] =
+      call.kind === "submit"
+        ? { key: replayKey(caller.hash), digest: () => digest(decided, { body, input: undefined }) }
+        : undefined;
+    return createExchange({
+      door,
+      call,
+      caller,
+      settings,
+      trace,
+      query,
+      body,
+      apiKey,
+      hold,
+      price,
+      job,
+      seal,
+      form,
+      base,
+      more,
+      replay,
+      reauthorize,
+    });
+  } catch (error) {
+    if (hold !== undefined) await settleHold({ hold: hold.id }, "release", settings);
+    throw error;
+  }
+}
+
+/** Whether a rule has to see the body before it may go. */
+function readsBody(call: Call, endpoint: Endpoint | undefined, price: Price | undefined): boolean {
+  return (
+    takesBody(call) && (call.kind === "token" || endpoint?.input !== undefined || typeof price?.reserve === "function")
+  );
+}
+
+/** The body as the rules leave it: what they saw is what goes, written anew. */
+async function readBody(decided: Decided, reads: boolean): Promise<Seen> {
+  const { door, call, caller, endpoint, settings } = decided;
+  if (!takesBody(call)) return { body: null, input: undefined };
+  if (!reads) return { body: "stream", input: undefined };
+  const bytes = await door.body(Math.min(collectLimit, settings.maxBodyBytes));
+  if (call.kind === "token")
+    return { body: checkToken(call, bytes, settings.endpoints, settings.realtime), input: undefined };
+  const parsed = parseJson(bytes);
+  const { input: rule } = endpoint ?? {};
+  const unruled = { body: writeJson(parsed.value, parsed.spellings), input: parsed.value };
+  if (rule === undefined) return unruled;
+  return orTell(decided, async () => applyInput(rule, parsed, call, caller), unruled);
+}
+
+/** The bytes of a submit that is small enough to be recognised when it is repeated. */
+async function smallBodyOf({ door }: Decided, seen: Seen): Promise<Seen> {
+  const length = Number(valueOf(door.head.headers, "content-length") ?? Number.NaN);
+  if (seen.body !== "stream" || !(length <= smallBody)) return seen;
+  return { body: await door.body(smallBody), input: seen.input };
+}
+
+function digest({ call, door, query }: Decided, { body }: Seen): Promise<string | undefined> {
+  const key = valueOf(door.head.headers, "idempotency-key");
+  return digestOf(`${call.endpoint}?${query ?? ""}`, key, body instanceof Uint8Array ? body : undefined);
+}
+
+/** With `dryRun` the refusals of soft rules are told and not made. */
+async function orTell<T>({ settings, trace }: Decided, rule: () => Promise<T>, otherwise: T): Promise<T> {
+  if (!settings.dryRun) return rule();
+  try {
+    return await rule();
+  } catch (error) {
+    if (!(error instanceof ProxyError) || !soft.includes(error.code)) throw error;
+    trace.wouldRefuse(error);
+    return otherwise;
+  }
+}

@@ -1,0 +1,31 @@
+/** Values that are forgotten after a while. */
+export interface Expiring {
+  get(key: string): string | null;
+  set(key: string, value: string, leaseMs: number): void;
+  delete(key: string): void;
+  size(): number;
+  /** Forgets what was set first. */
+  dropOldest(): void;
+  sweep(): void;
+}
+
+export function createExpiring(now: () => number): Expiring {
+  const entries = new Map<string, { value: string; until: number }>();
+  return {
+    get(key) {
+      const entry = entries.get(key);
+      return entry === undefined || entry.until <= now() ? null : entry.value;
+    },
+    set(key, value, leaseMs) {
+      entries.delete(key);
+      entries.set(key, { value, until: now() + leaseMs });
+    },
+    delete: (key) => void entries.delete(key),
+    size: () => entries.size,
+    dropOldest: () => void entries.delete(entries.keys().next().value ?? ""),
+    sweep() {
+      const time = now();
+      for (const [key, { until }] of entries) if (until <= time) entries.delete(key);
+    },
+  };
+}

@@ -1,0 +1,108 @@
+import type { Call } from "./call.ts";
+import { ProxyError } from "./errors.ts";
+import type { Admitted } from "./exchange.ts";
+import { type Header, type HeaderList, valueOf } from "./head.ts";
+import { endJob } from "./job.ts";
+import { chainRewriters, createRewriter, tapRewriter } from "./rewrite.ts";
+import { type AnswerRewrite, answerHeaders, ownHeaders } from "./rules/headers.ts";
+import { corsHeaders } from "./rules/origin.ts";
+import type { AnswerHead, Rewriter, UpstreamHead } from "./seam.ts";
+import type { SealedJob } from "./submission.ts";
+import { stateIn } from "./tracker.ts";
+import { readsAnswer, rewritesAnswer } from "./upstream-request.ts";
+
+/** Answers of upstream that must not reach the caller. */
+export function refuseUpstream({ status, headers }: UpstreamHead, admitted: Admitted): ProxyError | undefined {
+  const { call } = admitted;
+  if (call.kind === "realtime") return refuseHandshake(status);
+  const spends = call.method !== "GET" && call.method !== "HEAD";
+  if (status < 200 || status > 599) {
+    return new ProxyError(spends ? "upstream_unanswered" : "upstream_invalid", {
+      log: `fal.ai answered with status ${status}`,
+    });
+  }
+  if (status >= 300 && status < 400 && status !== 304 && admitted.form === "path")
+    return new ProxyError("upstream_redirect");
+  const coding = valueOf(headers, "content-encoding") ?? "identity";
+  if (coding !== "identity" && rewritesAnswer(admitted) && status < 300) {
+    return new ProxyError(spends ? "upstream_unanswered" : "upstream_invalid", {
+      log: `fal.ai sent ${coding} where identity was asked for`,
+    });
+  }
+  return undefined;
+}
+
+/** Upstream's refusal of a handshake: its status, except where it speaks of our key or leads elsewhere. */
+function refuseHandshake(status: number): ProxyError | undefined {
+  if (status === 101) return undefined;
+  const passes = status >= 400 && status <= 599 && status !== 401 && status !== 403;
+  return new ProxyError("upstream_invalid", {
+    status: passes ? status : 502,
+    message: "fal.ai refused the connection.",
+    log: `fal.ai answered a WebSocket handshake with status ${status}`,
+  });
+}
+
+const collectLimit = 1024 * 1024;
+
+/** How upstream's answer is passed on. */
+export function passHead(up: UpstreamHead, admitted: Admitted): AnswerHead {
+  const { call, job } = admitted;
+  const { status } = up;
+  const empty = call.method === "HEAD" || status === 204 || status === 205 || status === 304;
+  const coded = (valueOf(up.headers, "content-encoding") ?? "identity") !== "identity";
+  const reads = readsAnswer(admitted) && !empty && !coded;
+  if (reads && call.kind === "submit" && status < 300)
+    return { status, headers: [], body: { collect: collectLimit }, flush: false };
+  const rewriter = empty || coded || job === undefined ? undefined : bodyRewriter(admitted, job, status);
+  const headers = passHeaders(up.headers, admitted, {
+    bodyChanges: empty ? call.method !== "HEAD" || rewritesAnswer(admitted) : rewriter !== undefined && reads,
+    requestId: job,
+  });
+  const body = empty ? "none" : rewriter === undefined ? "stream" : { rewrite: rewriter };
+  return { status, headers, body, flush: isEventStream(call, up.headers) };
+}
+
+/** Status answers are rewritten where ids are sealed or URLs must lead back to us, and listened to for the job's end. */
+function bodyRewriter(admitted: Admitted, job: SealedJob, status: number): Rewriter | undefined {
+  const { call, base } = admitted;
+  if (call.kind !== "status" && call.kind !== "status-stream") return undefined;
+  const listen = (chunk: Uint8Array): void => hear(chunk, admitted, job);
+  const rewriter = rewritesAnswer(admitted) ? statusRewriter(call, job, base) : undefined;
+  return status < 300 ? tapRewriter(listen, rewriter) : rewriter;
+}
+
+function hear(chunk: Uint8Array, { settings, door }: Admitted, job: SealedJob): void {
+  const heard = stateIn(chunk);
+  if (heard?.state === "COMPLETED") settings.abandonment?.over(job.from);
+  if (heard === undefined || !settings.tracker.see(job.from, heard.state)) return;
+  door.waitUntil(endJob(job.from, heard.seconds, settings));
+}
+
+function statusRewriter(call: Call, job: SealedJob, base: string | undefined): Rewriter {
+  const ids = createRewriter(job.from, job.to);
+  if (base === undefined) return ids;
+  const path = `/${call.app}/requests/${job.from}`;
+  const urls = createRewriter(`https://queue.fal.run${path}`, `${base}/queue.fal.run${path}`);
+  return job.from === job.to ? urls : chainRewriters(urls, ids);
+}
+
+/** The headers of a passed answer: upstream's that may cross, and ours. */
+export function passHeaders(
+  headers: HeaderList,
+  { call, settings, door, more }: Admitted,
+  rewrite: AnswerRewrite,
+): Header[] {
+  const streaming = isEventStream(call, headers);
+  return [
+    ...answerHeaders(headers, rewrite),
+    ...ownHeaders(streaming ? "stream" : "plain", settings.origins.length > 0),
+    ...corsHeaders(door.head.headers, settings),
+    ...more,
+  ];
+}
+
+function isEventStream(call: Call, headers: HeaderList): boolean {
+  if (call.kind === "stream" || call.kind === "status-stream") return true;
+  return valueOf(headers, "content-type")?.toLowerCase().startsWith("text/event-stream") ?? false;
+}
