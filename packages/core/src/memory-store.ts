@@ -258,7 +258,7 @@ function charge(state: State, id: string, outcome: Outcome): Settled | null {
 
 function forget(state: State, id: string): void {
   const job = state.held.get(id)?.job;
-  if (job !== undefined) state.jobs.delete(job);
+  if (job !== undefined && state.jobs.get(job) === id) state.jobs.delete(job);
   state.held.delete(id);
   state.released.delete(id);
 }
@@ -272,6 +272,9 @@ function correct(state: State, job: string, micros: Micros): Micros | null {
     const purse = state.purses.get(key);
     if (purse !== undefined) purse.spent += change;
   }
+  // What was released and then corrected is not charged again.
+  const released = state.jobs.get(job);
+  if (released !== undefined && state.released.has(released)) forget(state, released);
   return change;
 }
 

@@ -1,0 +1,83 @@
+import { type Caller, type RedisClient, callerOf } from "./client.ts";
+import { script, scriptSha } from "./script.ts";
+
+/** What is sent although earlier calls are late: these only give back what is held, and must follow what took it. */
+const givesBack: readonly string[] = ["settle", "end", "bind"];
+/** Calls that Redis has not answered yet, at most. */
+const mostPending = 1000;
+
+/** Calls the script within a time; rejects at once while Redis is away or does not answer. */
+export interface Connection {
+  readonly ask: (method: string, args: readonly string[]) => Promise<unknown>;
+}
+
+export function createConnection(client: RedisClient, prefix: string, within: number): Connection {
+  const caller = callerOf(client);
+  /** When each call that is not answered yet was sent; the oldest is first. */
+  const pending = new Map<symbol, number>();
+
+  function isStuck(method: string): boolean {
+    if (pending.size >= mostPending) return true;
+    const oldest = pending.values().next().value;
+    return oldest !== undefined && performance.now() - oldest > within && !givesBack.includes(method);
+  }
+
+  async function send(method: string, args: readonly string[]): Promise<unknown> {
+    const call = Symbol(method);
+    pending.set(call, performance.now());
+    try {
+      return await runScript(caller, prefix, [method, ...args]);
+    } catch (error) {
+      throw plainError(error);
+    } finally {
+      pending.delete(call);
+    }
+  }
+
+  return {
+    async ask(method, args) {
+      const started = performance.now();
+      if (caller.state() === "connecting") await firstConnection(caller, within);
+      if (caller.state() !== "ready") throw new Error("Redis is not connected");
+      if (isStuck(method)) throw new Error("Redis has not answered earlier calls yet");
+      return inTime(send(method, args), started + within - performance.now(), "Redis did not answer in time");
+    },
+  };
+}
+
+/** Runs the script by its name; a server that lost it gets it again, once. */
+async function runScript(caller: Caller, prefix: string, args: readonly string[]): Promise<unknown> {
+  try {
+    return await caller.run(scriptSha, prefix, args);
+  } catch (error) {
+    if (!(error instanceof Error) || !error.message.startsWith("NOSCRIPT")) throw error;
+    return caller.load(script, prefix, args);
+  }
+}
+
+/** A call right after start waits for the connection instead of failing. */
+async function firstConnection(caller: Caller, within: number): Promise<void> {
+  const ready = new Promise<void>((resolve) => {
+    caller.whenReady(resolve);
+  });
+  await inTime(ready, within, "Redis is not connected");
+}
+
+async function inTime<T>(answer: Promise<T>, ms: number, otherwise: string): Promise<T> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(new Error(otherwise)), Math.max(0, ms));
+  });
+  try {
+    return await Promise.race([answer, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** What a client throws may carry the command with its arguments: only the first line of its message goes on, without URLs. */
+function plainError(error: unknown): Error {
+  const message = error instanceof Error ? error.message : String(error);
+  const line = message.split("\n", 1)[0] ?? "";
+  return new Error(`Redis failed: ${line.replaceAll(/\brediss?:\/\/\S+/gi, "[redacted]").slice(0, 200)}`);
+}

@@ -1,0 +1,2 @@
+export { type RedisStoreOptions, createRedisStore } from "./store.ts";
+export type { IoredisClient, NodeRedisClient, RedisClient } from "./client.ts";
