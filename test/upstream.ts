@@ -165,6 +165,7 @@ function toArrival(request: IncomingMessage, response: ServerResponse): Arrival 
   const received: Buffer[] = [];
   request.on("data", (chunk: Buffer) => received.push(chunk));
   response.on("error", () => undefined);
+  request.socket.setMaxListeners(0);
   const whole = new Promise<Buffer>((resolve, reject) => {
     request.once("end", () => resolve(Buffer.concat(received)));
     request.once("error", reject);

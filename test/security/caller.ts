@@ -34,7 +34,7 @@ export async function openLine(port: number, look: (bytes: Buffer) => void, meth
   await new Promise((resolve, reject) => socket.once("connect", resolve).once("error", reject));
   let parser = createReplyParser(method === "HEAD");
   let ended = false;
-  let wake: (() => void)[] = [];
+  const wake: (() => void)[] = [];
   const news = (): void => {
     for (const take of wake.splice(0)) take();
   };

@@ -22,7 +22,7 @@ interface Dial {
 export function redirectFalHosts(authority: string): FalHosts {
   const ports = new Map<string, number>();
   const strays: string[] = [];
-  const dial = Socket.prototype.connect;
+  const dial = Reflect.get(Socket.prototype, "connect") as Socket["connect"];
 
   function redirected(given: Dial): Dial {
     const host = given.host ?? "localhost";
@@ -38,7 +38,7 @@ export function redirectFalHosts(authority: string): FalHosts {
     if (Array.isArray(first)) first[0] = redirected(first[0]);
     else if (typeof first === "object" && first !== null) args[0] = redirected(first);
     return Reflect.apply(dial, this, args) as Socket;
-  } as typeof dial;
+  } as Socket["connect"];
   setDefaultCACertificates([authority]);
   return {
     lead: (host, port) => ports.set(host, port),

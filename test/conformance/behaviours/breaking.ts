@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { type Script, always, raw, startUpstream } from "../../upstream.ts";
+import { answerTo } from "../../wire.ts";
 import type { Mount } from "../mount.ts";
 import { codeOf, job, run, stage, stream, submit } from "../stage.ts";
 
@@ -166,6 +167,21 @@ export function breaking(mount: Mount): void {
         expect(answer.body.toString()).not.toContain("127.0.0.1");
       }
       expect(log.join("\n")).toContain("ECONNREFUSED");
+    });
+
+    it("refused connections while a long body is still coming: 502, and the process lives on", async () => {
+      const closed = await startUpstream();
+      await closed.close();
+      const { start } = await stage(mount, { upstream: closed.option, timeouts: { callerBody: 40 } });
+      for (const leaves of [true, false]) {
+        const request = start(run, { headers: [["content-length", "2000000"]], body: Buffer.alloc(300_000) });
+        const response = await answerTo(request);
+        expect(response.statusCode).toBe(502);
+        if (leaves) request.destroy();
+        // longer than the body's time: whoever still waits for more of it would fail now, with nobody to hear it
+        await new Promise((resolve) => setTimeout(resolve, 100));
+        request.destroy();
+      }
     });
 
     it("no head in time: 504 for what only reads, 500 for what may have run", async () => {

@@ -6,18 +6,7 @@ import { type Certificate, type Script, always, listenOnFreePort, respond } from
 import { raw } from "../hostile.ts";
 import { createAuthority } from "../certificates.ts";
 import type { Field } from "../ground.ts";
-import {
-  type Expected,
-  type Play,
-  type Row,
-  type Sending,
-  ask,
-  falRequestId,
-  job,
-  run,
-  toBytes,
-  valuesOf,
-} from "../row.ts";
+import { type Expected, type Play, type Row, type Sending, ask, falRequestId, job, toBytes, valuesOf } from "../row.ts";
 
 const mib = 1024 * 1024;
 const json = { "content-type": "application/json" };

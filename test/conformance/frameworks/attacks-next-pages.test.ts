@@ -1,0 +1,4 @@
+import { attack } from "../../security/cases.ts";
+import { nextPages } from "../mounts/next-pages.ts";
+
+attack([nextPages]);

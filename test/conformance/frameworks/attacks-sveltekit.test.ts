@@ -1,0 +1,4 @@
+import { attack } from "../../security/cases.ts";
+import { sveltekit } from "../mounts/sveltekit.ts";
+
+attack([sveltekit]);
