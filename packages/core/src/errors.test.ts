@@ -16,6 +16,7 @@ describe("the table of refusals", () => {
     expect(repeated.map(({ code }) => code).sort()).toEqual([
       "closing",
       "rate_limited",
+      "too_many_open",
       "upstream_invalid",
       "upstream_redirect",
       "upstream_timeout",
@@ -26,9 +27,11 @@ describe("the table of refusals", () => {
     const status = new Map(errors.map((error) => [error.code, error.status]));
     expect(status.get("ambiguous_target")).toBe(400);
     expect(status.get("budget_exceeded")).toBe(402);
+    expect(status.get("paused")).toBe(403);
     expect(status.get("not_found")).toBe(404);
     expect(status.get("upstream_unanswered")).toBe(500);
     expect(status.get("store_unavailable")).toBe(500);
+    expect(status.get("store_full")).toBe(500);
   });
 });
 

@@ -100,8 +100,15 @@ describe("a mistake shows the corrected line", () => {
     ["forwardHeaders with a number", { forwardHeaders: [5] }, "not a string"],
     ["limits null", { limits: null }, "limits: { caller:"],
     ["limits of a scope that is none", { limits: { user: {} } }, "caller and global, no user"],
-    ["limits of a name that is none", { limits: { caller: { rate: 1 } } }, "budget and requests, no rate"],
+    ["limits of a name that is none", { limits: { caller: { rate: 1 } } }, "budget, requests, jobs, streams, no rate"],
     ["limits of a scope that is no object", { limits: { caller: 5 } }, "limits.caller is an object"],
+    ["jobs as text", { limits: { caller: { jobs: "5" } } }, "limits.caller.jobs is how many at once: jobs: 10"],
+    ["half a stream", { limits: { global: { streams: 0.5 } } }, "streams: 10"],
+    ["polls of 0", { limits: { pollsPerSecond: 0 } }, "limits.pollsPerSecond is a positive number"],
+    ["abandoned", { abandoned: true }, 'abandoned is "keep" or "cancel"'],
+    ["dryRun as text", { dryRun: "yes" }, "dryRun is true or false"],
+    ["onSpend", { onSpend: "log" }, "onSpend: ({ caller, usd }) => console.log(caller, usd)"],
+    ["limits of an endpoint", { endpoints: { "me/**": { limits: { user: {} } } } }, 'endpoints["me/**"].limits has'],
     ["a rate of -1", { limits: { caller: { requests: { max: -1, per: "day" } } } }, "requests: { max: 100"],
     ["a rate of NaN", { limits: { global: { requests: { max: Number.NaN, per: "day" } } } }, "requests: { max: 100"],
     ["a rate per year", { limits: { caller: { requests: { max: 1, per: "year" } } } }, 'per: "minute"'],
@@ -229,7 +236,11 @@ describe("settings", () => {
     expect(settings).toMatchObject({
       publicUrl: undefined,
       origins: [],
-      limits: { caller: {}, global: {} },
+      limits: {
+        caller: { requests: { max: 6000, per: "minute" }, jobs: 1000, streams: 2000 },
+        global: {},
+        pollsPerSecond: 15,
+      },
       realtime: "proxied",
       uploads: { perMinute: 60 },
       forwardHeaders: [],
@@ -239,7 +250,9 @@ describe("settings", () => {
       reauthorize: 60_000,
       maxBodyBytes: 33_554_432,
       upstream: undefined,
-      countsMoney: false,
+      abandonment: undefined,
+      onSpend: undefined,
+      dryRun: false,
     });
     expect(settings.timeouts).toEqual({
       connect: 10_000,
@@ -255,6 +268,8 @@ describe("settings", () => {
       authorize: 10_000,
       store: 250,
       jobLease: 86_400_000,
+      openLease: 120_000,
+      abandoned: 60_000,
       finish: 30_000,
       drain: 30_000,
     });
@@ -263,22 +278,30 @@ describe("settings", () => {
     const settings = create({ ...good, timeouts: { head: 5, connect: undefined } });
     expect(settings).toMatchObject({ timeouts: { head: 5, connect: 10_000 } });
   });
+  it("each limit of a caller may be changed by itself, and undefined is not said", () => {
+    const settings = create({ ...good, limits: { caller: { jobs: 2, streams: undefined }, pollsPerSecond: 3 } });
+    expect(settings).toMatchObject({
+      limits: { caller: { requests: { max: 6000, per: "minute" }, jobs: 2, streams: 2000 }, pollsPerSecond: 3 },
+    });
+  });
   it("publicUrl falls apart into origin and mount", () => {
     expect(create({ ...good, publicUrl: "https://App.example/api/fal/proxy/" })).toMatchObject({
       publicUrl: { href: "https://app.example/api/fal/proxy", origin: "https://app.example", path: "/api/fal/proxy" },
     });
   });
   it("a store that fails in any way is unavailable", async () => {
-    for (const balance of [
+    for (const balances of [
       () => Promise.reject(new Error("down")),
       () => {
         throw new Error("down");
       },
       () => new Promise<never>(() => undefined),
     ]) {
-      const store = { ...createMemoryStore(), balance };
+      const store = { ...createMemoryStore(), balances };
       const settings = resolveOptions({ ...good, store, timeouts: { store: 20 } });
-      await expect(settings.askStore((one) => one.balance("x"))).rejects.toMatchObject({ code: "store_unavailable" });
+      await expect(settings.askStore((one) => one.balances(["x"]))).rejects.toMatchObject({
+        code: "store_unavailable",
+      });
     }
   });
 });

@@ -6,7 +6,7 @@ import { createMemoryStore } from "./memory-store.ts";
 import type { Observe, ObserveEvent } from "./observe.ts";
 import type { KeywayOptions } from "./options.ts";
 import type { Answer, AnswerHead, Door, Ending, Exchange } from "./seam.ts";
-import type { Admission, Outcome, Store } from "./store.ts";
+import type { Store } from "./store.ts";
 
 const key = "0a1b2c3d-key-id:ffeeddccbbaa99887766";
 const rid = "019e161b-386c-7d33-8e2f-0123456789ab";
@@ -60,23 +60,11 @@ async function ask(request: Request, options: Options = {}): Promise<Asked> {
     ...options,
   });
   const { target = run, headers = json, body = "{}" } = request;
+  const plain = doorTo(request.method ?? "POST", target);
   const door: Door = {
-    head: {
-      method: request.method ?? "POST",
-      path: "/api/fal/proxy",
-      query: null,
-      mount: undefined,
-      headers: [...headers, ["x-fal-target-url", target]],
-      address: "10.0.0.1",
-      secure: false,
-      upgrade: false,
-      ...request.head,
-    },
-    native: undefined,
-    codings: "identity",
-    closing: false,
+    ...plain,
+    head: { ...plain.head, headers: [...headers, ...plain.head.headers], ...request.head },
     body: async () => (typeof body === "string" ? new TextEncoder().encode(body) : body()),
-    isGone: () => false,
     waitUntil: (one) => void work.push(one),
     ...request.door,
   };
@@ -86,6 +74,27 @@ async function ask(request: Request, options: Options = {}): Promise<Asked> {
     settled: async () => {
       await Promise.all(work);
     },
+  };
+}
+
+function doorTo(method: string, target: string): Door {
+  return {
+    head: {
+      method,
+      path: "/api/fal/proxy",
+      query: null,
+      mount: undefined,
+      headers: [["x-fal-target-url", target]],
+      address: "10.0.0.1",
+      secure: false,
+      upgrade: false,
+    },
+    native: undefined,
+    codings: "identity",
+    closing: false,
+    body: async () => new TextEncoder().encode("{}"),
+    isGone: () => false,
+    waitUntil: () => undefined,
   };
 }
 
@@ -127,12 +136,14 @@ function watched(
     };
   }
   return {
+    ...store,
     asked,
-    admit: watch("admit", (admission: Admission) => store.admit(admission)),
-    bind: watch("bind", (reservation: string, name: string) => store.bind(reservation, name)),
-    settle: watch("settle", (by: Parameters<Store["settle"]>[0], outcome: Outcome) => store.settle(by, outcome)),
-    balance: watch("balance", (account: string) => store.balance(account)),
-    close: async () => store.close(),
+    admit: watch("admit", async (admission: Parameters<Store["admit"]>[0]) => store.admit(admission)),
+    bind: watch("bind", async (...args: Parameters<Store["bind"]>) => store.bind(...args)),
+    end: watch("end", async (...args: Parameters<Store["end"]>) => store.end(...args)),
+    settle: watch("settle", async (...args: Parameters<Store["settle"]>) => store.settle(...args)),
+    extend: watch("extend", async (...args: Parameters<Store["extend"]>) => store.extend(...args)),
+    balances: watch("balances", async (accounts: readonly string[]) => store.balances(accounts)),
   };
 }
 
@@ -179,9 +190,15 @@ describe("the rules in their order", () => {
     ],
     [
       "path form without an address",
-      { head: { ...path("fal.run/a/b"), headers: [...json, ["host", "app.example"]] } },
+      { head: { ...path("queue.fal.run/a/b"), headers: [...json, ["host", "app.example"]] } },
       {},
       "public_url_missing",
+    ],
+    [
+      "path form without an address, where no answer leads back",
+      { head: { ...path("fal.run/a/b"), headers: [...json, ["host", "app.example"]] } },
+      {},
+      "admitted",
     ],
     ["a rate", {}, { limits: { caller: { requests: { max: 0, per: "day" } } } }, "rate_limited"],
     [
@@ -263,7 +280,11 @@ describe("what goes upstream", () => {
       );
     expect(await codingsOf({})).toBe("br, gzip");
     expect(await codingsOf({ target: submit })).toBe("identity");
-    expect(await codingsOf({ target: submit }, { ownership: "app" })).toBe("br, gzip");
+    // A job takes a place, so its id is read even where it is not sealed, and so are the states that tell its end.
+    expect(await codingsOf({ target: submit }, { ownership: "app" })).toBe("identity");
+    for (const target of [`${job}/status`, `${job}/status/stream`])
+      expect(await codingsOf({ method: "GET", target }, { ownership: "app" })).toBe("identity");
+    expect(await codingsOf({ method: "GET", target: job }, { ownership: "app" })).toBe("br, gzip");
     expect(await codingsOf({ headers: json })).toBeUndefined();
   });
   it("is the body that the rule saw", async () => {
@@ -354,7 +375,14 @@ describe("each option makes a difference", () => {
     for (const [scope, other] of [["caller", "admitted"] as const, ["global", "rate_limited"] as const]) {
       expect(await codeOf({}, as("ada", scope))).toBe("admitted");
       const { decided } = await ask({}, as("ada", scope));
-      expect(decided).toMatchObject({ status: 429, headers: expect.arrayContaining([["retry-after", "60"]]) });
+      expect(decided).toMatchObject({
+        status: 429,
+        headers: expect.arrayContaining([["ratelimit-policy", `"${scope}";q=1;w=60`]]),
+      });
+      // The window slides: one more fits when the whole of the last one is out of reach.
+      const wait = Number(new Map((decided as Answer).headers).get("retry-after"));
+      expect(wait).toBeGreaterThanOrEqual(59);
+      expect(wait).toBeLessThanOrEqual(120);
       expect(await codeOf({}, as("bob", scope))).toBe(other);
     }
   });
@@ -409,7 +437,13 @@ describe("each option makes a difference", () => {
     expect(await meter?.tick()).toBe("go");
     allowed = false;
     expect(await meter?.tick()).toBe("stop");
-    expect((await exchangeOf({ target: `${run}/stream` }, { authorize: "public" })).meter).toBeUndefined();
+    // Nobody is asked about everybody; what is open renews its place.
+    const renewed = (await exchangeOf({ target: `${run}/stream` }, { authorize: "public", reauthorize: 120_000 }))
+      .meter;
+    expect(renewed?.everyMs).toBe(60_000);
+    expect(await renewed?.tick()).toBe("go");
+    const listening = { method: "GET", target: `${job}/status/stream`, headers: [] };
+    expect((await exchangeOf(listening, { authorize: "public" })).meter).toBeUndefined();
     expect((await exchangeOf({})).meter).toBeUndefined();
   });
   it("another caller on the same connection is cut off too, and so is everyone when authorize fails", async () => {
@@ -503,6 +537,43 @@ describe("jobs", () => {
     expect(await exchange.collected(new TextEncoder().encode(body))).toMatchObject({ status: 500 });
     expect(logged).toContain("without a request_id");
   });
+  it("where ids are not sealed, a submit answer without one passes as it is, and the operator is told", async () => {
+    const exchange = await exchangeOf({ target: submit }, { ownership: "app" });
+    exchange.head({ status: 200, headers: [] });
+    const answer = await exchange.collected(new TextEncoder().encode("{}"));
+    expect([answer.status, new TextDecoder().decode(answer.body)]).toEqual([200, "{}"]);
+    expect(logged).toContain("without a request_id");
+  });
+  it("take places; the poll that first sees the end frees one, and no other asks the store", async () => {
+    const store = watched();
+    const options: Options = { store, ownership: "app", limits: { caller: { jobs: 1 } } };
+    const keyway = createKeyway({ authorize: () => ({ id: "ada" }), endpoints: "any", apiKey: key, ...options });
+    const exchange = await exchangeOf({ target: submit }, options);
+    exchange.head({ status: 200, headers: [] });
+    await exchange.collected(new TextEncoder().encode(submitted));
+    exchange.end("complete", { status: 200, bytesIn: 0, bytesOut: 0 });
+    // Before the refusal fal.ai is asked about the open job; here nobody answers.
+    const { decided } = await ask(
+      { target: submit },
+      { ...options, upstream: { url: "http://127.0.0.1:1", key: "k" } },
+    );
+    expect(decided).toMatchObject({ status: 429, headers: expect.arrayContaining([["retry-after", "5"]]) });
+    expect(logged).toContain("the state of a job could not be read");
+    store.asked.length = 0;
+    const work: Promise<unknown>[] = [];
+    for (const state of ["IN_QUEUE", "IN_PROGRESS", "COMPLETED", "COMPLETED"]) {
+      const polled = await keyway.plan({
+        ...doorTo("GET", `${job}/status`),
+        waitUntil: (one) => void work.push(one),
+      });
+      if (polled.type === "answer") throw new Error("refused");
+      const text = `{"status":"${state}"}`;
+      expect(rewritten(polled.head({ status: 200, headers: [] }), text)).toBe(text);
+    }
+    await Promise.all(work);
+    expect(store.asked).toEqual(["end"]);
+    expect(await codeOf({ target: submit }, options)).toBe("admitted");
+  });
 });
 
 function rewritten({ body }: AnswerHead, text: string): string {
@@ -595,8 +666,18 @@ describe("money", () => {
     for (let index = 0; index < 3; index += 1) exchange.end(ending, { status, bytesIn: 0, bytesOut: 0 });
     await exchange.settled();
     expect(await balanceOf(store, options)).toEqual({ spent, reserved: 0 });
-    expect(store.asked.filter((name) => name !== "balance")).toEqual(["admit", "settle"]);
+    expect(store.asked.filter((name) => name !== "balances")).toEqual(["admit", "settle"]);
     expect(exchange.events.map(({ type }) => type)).toEqual(["decision", "call"]);
+  });
+  it("of a body that upstream never had whole is given back", async () => {
+    for (const ending of ["unanswered", "left"] as const) {
+      const store = createMemoryStore();
+      const options: Options = { store, endpoints: priced, limits: budget };
+      const exchange = await exchangeOf({}, options);
+      exchange.end(ending, { status: undefined, bytesIn: 0, bytesOut: 0, incomplete: true });
+      await exchange.settled();
+      expect(await balanceOf(store, options)).toEqual({ spent: 0, reserved: 0 });
+    }
   });
   it("by units", async () => {
     const options: Options = {
@@ -707,15 +788,23 @@ describe("a store that fails", () => {
       expect(logged).toContain("could not be settled");
     },
   );
-  it.each(["rejects", "throws", "hangs"] as const)("when asked to bind (%s): the caller is told", async (how) => {
-    const store = watched({ bind: how });
-    const exchange = await exchangeOf({ target: submit }, options(store));
-    exchange.head({ status: 200, headers: [] });
-    expect(await exchange.collected(new TextEncoder().encode(submitted))).toMatchObject({ status: 500 });
-    exchange.end("complete", { status: 500, bytesIn: 0, bytesOut: 0 });
-    await exchange.settled();
-    expect(await balanceOf(store, options(store))).toEqual({ spent: 0, reserved: 0.25 });
-  });
+  it.each(["rejects", "throws", "hangs"] as const)(
+    "when asked to bind (%s): the job is the caller's all the same, one line, and the lease charges",
+    async (how) => {
+      const store = watched({ bind: how });
+      const exchange = await exchangeOf({ target: submit }, options(store));
+      exchange.head({ status: 200, headers: [] });
+      const answer = await exchange.collected(new TextEncoder().encode(submitted));
+      expect(answer.status).toBe(200);
+      const { request_id: sealed } = JSON.parse(new TextDecoder().decode(answer.body));
+      const status = `https://queue.fal.run/fal-ai/flux/requests/${sealed}/status`;
+      expect(await codeOf({ method: "GET", target: status, headers: [] }, options(store))).toBe("admitted");
+      exchange.end("complete", { status: 200, bytesIn: 0, bytesOut: 0 });
+      await exchange.settled();
+      expect(logged.match(/could not be tied/g)).toHaveLength(1);
+      expect(await balanceOf(store, options(store))).toEqual({ spent: 0, reserved: 0.25 });
+    },
+  );
   it("is not asked about polls", async () => {
     const store = watched({ admit: "rejects" });
     expect(

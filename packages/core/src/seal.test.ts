@@ -1,10 +1,15 @@
+import { createHmac } from "node:crypto";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { createSealer, deriveSecret } from "./seal.ts";
+import { createMacs } from "./mac.ts";
+import { type Sealer, createSealer, deriveSecret } from "./seal.ts";
 
 const subject = { caller: "ada", app: "fal-ai/flux", requestId: "019e161b-386c-7d33-8e2f-0123456789ab" };
 const { caller, app } = subject;
-const sealer = createSealer(() => ["a secret of this server"]);
+type Secrets = Parameters<typeof createSealer>[0];
+const withSecrets = (secrets: Secrets): Sealer => createSealer(secrets, createMacs());
+const first = ["a secret of this server"];
+const sealer = withSecrets(() => first);
 
 describe("a sealed id", () => {
   it("opens for its caller and app", async () => {
@@ -13,7 +18,7 @@ describe("a sealed id", () => {
     expect(await sealer.open(sealed, { caller, app })).toBe(subject.requestId);
   });
   it("is the same on every instance and after a restart", async () => {
-    expect(await createSealer(async () => ["a secret of this server"]).seal(subject)).toBe(await sealer.seal(subject));
+    expect(await withSecrets(async () => ["a secret of this server"]).seal(subject)).toBe(await sealer.seal(subject));
   });
   it.each([
     ["another caller", { caller: "bob", app }],
@@ -49,10 +54,10 @@ describe("a sealed id", () => {
   });
   it("survives a new secret while the old one is listed", async () => {
     const sealed = await sealer.seal(subject);
-    const rotated = createSealer(() => ["a newer secret here", "a secret of this server"]);
+    const rotated = withSecrets(() => ["a newer secret here", "a secret of this server"]);
     expect(await rotated.open(sealed, { caller, app })).toBe(subject.requestId);
     expect(await rotated.seal(subject)).not.toBe(sealed);
-    expect(await createSealer(() => ["a newer secret here"]).open(sealed, { caller, app })).toBeUndefined();
+    expect(await withSecrets(() => ["a newer secret here"]).open(sealed, { caller, app })).toBeUndefined();
   });
   it("works for any caller, app and id", async () => {
     await fc.assert(
@@ -79,8 +84,59 @@ it("a secret is derived from the key, and does not show it", async () => {
 });
 
 it("asks for its secrets on every use, and passes their failure on", async () => {
-  const failing = createSealer(() => {
+  const failing = withSecrets(() => {
     throw new Error("no key");
   });
   await expect(failing.seal(subject)).rejects.toThrow("no key");
+});
+
+it("the platform's own HMAC seals as WebCrypto does, from the next use on", async () => {
+  const macs = createMacs();
+  const one = createSealer(() => first, macs);
+  const before = await one.seal(subject);
+  let computed = 0;
+  macs.use((secret, message) => {
+    computed += 1;
+    return createHmac("sha256", secret).update(message).digest();
+  });
+  expect(await createSealer(() => first, macs).open(before, { caller, app })).toBe(subject.requestId);
+  expect(await one.seal(subject)).toBe(before);
+  expect(computed).toBe(2);
+});
+
+describe("seals that were right are remembered", () => {
+  function counted(secrets: Secrets): { readonly one: Sealer; readonly computed: () => number } {
+    let computed = 0;
+    const macs = createMacs();
+    macs.use((secret, message) => {
+      computed += 1;
+      return createHmac("sha256", secret).update(message).digest();
+    });
+    return { one: createSealer(secrets, macs), computed: () => computed };
+  }
+  it("and open at once, for the same caller and app only", async () => {
+    const { one, computed } = counted(() => first);
+    const sealed = await sealer.seal(subject);
+    expect(await one.open(sealed, { caller, app })).toBe(subject.requestId);
+    for (let index = 0; index < 5; index += 1) expect(one.open(sealed, { caller, app })).toBe(subject.requestId);
+    expect(computed()).toBe(1);
+    expect(await one.open(sealed, { caller: "bob", app })).toBeUndefined();
+    expect(await one.open(sealed, { caller, app: "fal-ai/other" })).toBeUndefined();
+  });
+  it("wrong ones are not", async () => {
+    const { one, computed } = counted(() => first);
+    for (let index = 0; index < 3; index += 1)
+      expect(await one.open(`${subject.requestId}.${"A".repeat(22)}`, { caller, app })).toBeUndefined();
+    expect(computed()).toBe(3);
+  });
+  it("until the secrets change", async () => {
+    let secrets = first;
+    const { one } = counted(() => secrets);
+    const sealed = await one.seal(subject);
+    expect(await one.open(sealed, { caller, app })).toBe(subject.requestId);
+    secrets = ["a newer secret here"];
+    expect(await one.open(sealed, { caller, app })).toBeUndefined();
+    secrets = ["a newer secret here", ...first];
+    expect(await one.open(sealed, { caller, app })).toBe(subject.requestId);
+  });
 });

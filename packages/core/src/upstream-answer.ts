@@ -56,7 +56,9 @@ export function passHead(up: UpstreamHead, admitted: Admitted): AnswerHead {
     return { status, headers: [], body: { collect: collectLimit }, flush: false };
   const rewriter = empty || coded || job === undefined ? undefined : bodyRewriter(admitted, job, status);
   const headers = passHeaders(up.headers, admitted, {
-    bodyChanges: empty ? call.method !== "HEAD" || rewritesAnswer(admitted) : rewriter !== undefined && reads,
+    bodyChanges: empty
+      ? call.method !== "HEAD" || rewritesAnswer(admitted)
+      : rewriter !== undefined && rewritesAnswer(admitted),
     requestId: job,
   });
   const body = empty ? "none" : rewriter === undefined ? "stream" : { rewrite: rewriter };

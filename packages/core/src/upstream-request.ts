@@ -45,9 +45,11 @@ export function rewritesAnswer({ call, seal, base }: Pick<Admitted, "call" | "se
   return namesJob(call) && (seal !== undefined || base !== undefined);
 }
 
-/** Whether the answer's bytes are looked at: to change them, or to learn a new job's id. */
+/** Whether the answer's bytes are looked at: to change them, to learn a new job's id, or to hear of a job's end. */
 export function readsAnswer(admitted: Pick<Admitted, "call" | "seal" | "base" | "hold">): boolean {
-  return rewritesAnswer(admitted) || (admitted.call.kind === "submit" && admitted.hold !== undefined);
+  const { kind } = admitted.call;
+  const tells = kind === "status" || kind === "status-stream" || (kind === "submit" && admitted.hold !== undefined);
+  return tells || rewritesAnswer(admitted);
 }
 
 export function contentLength(bytes: Uint8Array): Header {

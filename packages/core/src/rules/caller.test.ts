@@ -1,8 +1,9 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { parseCall } from "../call.ts";
+import type { HeaderList } from "../head.ts";
 import { type KeywayOptions, resolveOptions } from "../options.ts";
 import type { Door } from "../seam.ts";
-import { type AuthorizeContext, type KnownCaller, identifyCaller } from "./caller.ts";
+import { type AuthorizeContext, type Identified, type KnownCaller, identifyCaller } from "./caller.ts";
 import { parseTarget } from "./target.ts";
 
 const call = parseCall(parseTarget("https://fal.run/fal-ai/flux/dev"), "POST", false);
@@ -40,7 +41,7 @@ const door: Door = {
 };
 
 /** `authorize` as JavaScript may write it. */
-function identify(authorize: unknown, options: Partial<KeywayOptions> = {}, from = door): Promise<KnownCaller> {
+function identifyWhole(authorize: unknown, options: Partial<KeywayOptions> = {}, from = door): Promise<Identified> {
   const settings = resolveOptions({
     authorize: authorize as KeywayOptions["authorize"],
     endpoints: "any",
@@ -50,8 +51,12 @@ function identify(authorize: unknown, options: Partial<KeywayOptions> = {}, from
   return identifyCaller(from, call, settings);
 }
 
+async function identify(...args: Parameters<typeof identifyWhole>): Promise<KnownCaller> {
+  return (await identifyWhole(...args)).caller;
+}
+
 it("knows whom authorize names, at once or later", async () => {
-  const known = { id: "ada", hash: expect.stringMatching(/^[0-9a-f]{32}$/), isPublic: false };
+  const known = { id: "ada", hash: expect.stringMatching(/^[0-9a-f]{32}$/), isPublic: false, group: undefined };
   expect(await identify(() => ({ id: "ada" }))).toEqual(known);
   expect(await identify(async () => ({ id: "ada", name: "Ada" }))).toEqual(known);
 });
@@ -78,6 +83,53 @@ it("tells authorize what it may need", async () => {
   expect(seen?.cookie("other")).toBeUndefined();
   expect(seen?.address).toBe("1.1.1.1");
   expect(seen?.native).toBe(door.native);
+});
+
+it("tells authorize where the app is: by publicUrl, else as this process sees it", async () => {
+  const at = async (options: Partial<KeywayOptions>, head: Partial<Door["head"]> = {}): Promise<unknown> => {
+    let seen: unknown;
+    const authorize = ({ secure, ownOrigin }: AuthorizeContext): null => {
+      seen = { secure, ownOrigin };
+      return null;
+    };
+    const from = { ...door, head: { ...door.head, ...head } };
+    await expect(identify(authorize, options, from)).rejects.toMatchObject({ code: "unauthorized" });
+    return seen;
+  };
+  const headers: HeaderList = [["host", "app.example:3000"]];
+  expect(await at({})).toEqual({ secure: false, ownOrigin: undefined });
+  expect(await at({}, { headers })).toEqual({ secure: false, ownOrigin: "http://app.example:3000" });
+  expect(await at({}, { headers, secure: true })).toEqual({ secure: true, ownOrigin: "https://app.example:3000" });
+  const publicUrl = "https://a.example/p";
+  expect(await at({ publicUrl }, { headers })).toEqual({ secure: true, ownOrigin: "https://a.example" });
+  expect(await at({ publicUrl: "http://a.example/p" }, { secure: true })).toMatchObject({ secure: false });
+});
+
+describe("a caller may bring", () => {
+  it("a second name to count by, which is nobody's first", async () => {
+    const { hash, group } = await identify(() => ({ id: "ada", group: "team" }));
+    expect(group).toMatch(/^[0-9a-f]{32}$/);
+    expect((await identify(() => ({ id: "bob", group: "team" }))).group).toBe(group);
+    expect((await identify(() => ({ id: "team", group: "ada" }))).hash).not.toBe(group);
+    expect((await identify(() => ({ id: "team", group: "ada" }))).group).not.toBe(hash);
+    expect((await identify(() => ({ id: "ada", group: "" }))).group).toBeUndefined();
+  });
+  it("a cookie for the answer", async () => {
+    const setCookie = "visitor=abc; HttpOnly; Path=/";
+    expect(await identifyWhole(() => ({ id: "ada", setCookie }))).toMatchObject({ caller: { id: "ada" }, setCookie });
+    expect((await identifyWhole(() => ({ id: "ada" }))).setCookie).toBeUndefined();
+    expect((await identifyWhole("public")).setCookie).toBeUndefined();
+    expect(logged).toBe("");
+  });
+  it.each(["a=1\r\nx: 1", "a=1\n", "a=\u0000", "a=ä", "", 5, null, { a: 1 }])(
+    "%j is no cookie: it is left out, and the operator is told",
+    async (setCookie) => {
+      const { caller, setCookie: sent } = await identifyWhole(() => ({ id: "ada", setCookie }));
+      expect(caller.id).toBe("ada");
+      expect(sent).toBeUndefined();
+      expect(logged).toContain("setCookie");
+    },
+  );
 });
 
 describe("whatever is not clearly yes is no", () => {
@@ -133,6 +185,17 @@ it("a denial may say why, in few words", async () => {
   await expect(identify(() => ({ deny: true, message: 5 }))).rejects.toMatchObject({
     message: "This caller may not make this call.",
   });
+});
+
+it("a denial may be a 401, and is 403 under any other status", async () => {
+  const denied = { deny: true, message: "Bring your cookie." };
+  await expect(identify(() => ({ ...denied, status: 401 }))).rejects.toMatchObject({
+    code: "unauthorized",
+    status: 401,
+    message: "Bring your cookie.",
+  });
+  for (const status of [403, 200, 500, "401", undefined])
+    await expect(identify(() => ({ ...denied, status }))).rejects.toMatchObject({ code: "denied", status: 403 });
 });
 
 describe("names", () => {

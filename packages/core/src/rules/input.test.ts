@@ -1,13 +1,18 @@
 import { describe, expect, it } from "vitest";
 import { parseCall } from "../call.ts";
+import { parseJson } from "../json.ts";
 import { type InputRule, type StandardSchema, applyInput } from "./input.ts";
 import { parseTarget } from "./target.ts";
 
 const call = parseCall(parseTarget("https://fal.run/fal-ai/flux/dev"), "POST", false);
 
-async function apply(rule: InputRule, body: string): Promise<string> {
-  const bytes = new TextEncoder().encode(body);
-  return new TextDecoder().decode(await applyInput(rule, bytes, call, { id: "ada" }));
+/** What goes upstream, which is what later rules are told of the input. */
+async function apply(rule: InputRule, text: string): Promise<string> {
+  const parsed = parseJson(new TextEncoder().encode(text));
+  const { body, input } = await applyInput(rule, parsed, call, { id: "ada" });
+  const sent = new TextDecoder().decode(body);
+  expect(JSON.parse(sent)).toEqual(input);
+  return sent;
 }
 
 function schema(validate: StandardSchema["~standard"]["validate"]): StandardSchema {

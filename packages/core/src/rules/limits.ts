@@ -49,10 +49,15 @@ const generous: LimitSet = { requests: { max: 6000, per: "minute" }, jobs: 1000,
 
 export function resolveLimits(option: LimitsOption | undefined): Limits {
   return {
-    caller: { ...generous, ...option?.caller },
+    caller: { ...generous, ...stated(option?.caller) },
     global: option?.global ?? {},
     pollsPerSecond: option?.pollsPerSecond ?? 15,
   };
+}
+
+/** Without what is undefined, which would take a default away. */
+function stated(set: LimitSet | undefined): LimitSet {
+  return Object.fromEntries(Object.entries(set ?? {}).filter(([, value]) => value !== undefined));
 }
 
 /** What a call asks for. */
