@@ -1,3 +1,4 @@
+import { createRequire } from "node:module";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { type Listener, createStagedHost } from "./staged-host.ts";
@@ -16,4 +17,18 @@ export function createKitHost(): (options: KeywayOptions) => Promise<Mounted> {
       return handler(request, response);
     };
   });
+}
+
+/** The fixture app by Vite's development server. */
+export function createKitDevHost(): (options: KeywayOptions) => Promise<Mounted> {
+  return createStagedHost("sveltekit", async () => {
+    const root = join(import.meta.dirname, "..", "fixtures", "sveltekit");
+    const { createServer } = (await import(createRequire(join(root, "package.json")).resolve("vite"))) as Vite;
+    const vite = await createServer({ root, server: { middlewareMode: true, ws: false }, logLevel: "error" });
+    return vite.middlewares;
+  });
+}
+
+interface Vite {
+  readonly createServer: (options: object) => Promise<{ readonly middlewares: Listener }>;
 }
