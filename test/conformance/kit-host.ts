@@ -5,10 +5,10 @@ import { type Listener, createStagedHost } from "./staged-host.ts";
 import type { KeywayOptions } from "@keyway/core";
 import type { Mounted } from "./mount.ts";
 
-/** The fixture app as adapter-node built it, behind a reverse proxy that says x-forwarded-proto. */
-export function createKitHost(): (options: KeywayOptions) => Promise<Mounted> {
+/** The fixture app as adapter-node built it, behind a reverse proxy that says x-forwarded-proto. Without a limit it has Kit's own. */
+export function createKitHost(bodySizeLimit?: string): (options: KeywayOptions) => Promise<Mounted> {
   return createStagedHost("sveltekit", async () => {
-    process.env["BODY_SIZE_LIMIT"] = "Infinity";
+    if (bodySizeLimit !== undefined) process.env["BODY_SIZE_LIMIT"] = bodySizeLimit;
     process.env["PROTOCOL_HEADER"] = "x-forwarded-proto";
     const build = join(import.meta.dirname, "..", "fixtures", "sveltekit", "build", "handler.js");
     const { handler } = (await import(pathToFileURL(build).href)) as { handler: Listener };

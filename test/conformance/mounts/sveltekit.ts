@@ -13,5 +13,5 @@ export const sveltekit: Mount = {
     "request headers: an absolute request line to another host": 404,
     "request headers: HTTP/1.0": 400,
   },
-  startMount: createKitHost(),
+  startMount: createKitHost("Infinity"),
 };
