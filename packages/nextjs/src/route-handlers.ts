@@ -11,8 +11,14 @@ export type RouteHandlers = Readonly<
 /** One handler for all methods: which of them a call takes is the proxy's decision. */
 export function createHandlers(input: Keyway | KeywayOptions, sender: Sender | undefined): RouteHandlers {
   const keyway = toKeyway(input);
-  const handle: RouteHandler = (request) =>
-    keyway.fetch(request, { native: request, sender, hostLimit, waitUntil: findWaitUntil() });
+  const handle: RouteHandler = (request: Request & { readonly nextUrl?: { readonly basePath: string } }) =>
+    keyway.fetch(request, {
+      native: request,
+      base: request.nextUrl?.basePath,
+      sender,
+      hostLimit,
+      waitUntil: findWaitUntil(),
+    });
   return { GET: handle, POST: handle, PUT: handle, PATCH: handle, DELETE: handle, HEAD: handle, OPTIONS: handle };
 }
 
