@@ -20,7 +20,7 @@ async function serve(name: string, upstream: Upstream): Promise<{ url: string; g
   });
   onTestFinished(async () => {
     const gone = once(child, "exit");
-    child.disconnect();
+    child.kill("SIGKILL");
     await upstream.close();
     await gone;
   });

@@ -13,6 +13,8 @@ export interface Mount {
   readonly noSockets?: string;
   /** What its framework does to calls and answers before the proxy or after it: why, and what to do about it. */
   readonly limits?: Readonly<Partial<Record<Limit, string>>>;
+  /** What its framework answers before the proxy is asked, by group and row of the attack suite. None of it reaches upstream. */
+  readonly answersItself?: Readonly<Record<string, number | "closed">>;
   readonly startMount: (options: KeywayOptions) => Promise<Mounted>;
 }
 

@@ -16,10 +16,12 @@ const next = createRequire(import.meta.url)("next") as (options: {
 }) => NextApp;
 
 /** A fixture app by Next's own server: its production build, or compiled as it is asked for. */
-export function createNextHost(app: string, dev = false): (options: KeywayOptions) => Promise<Mounted> {
-  return createStagedHost(app, async () => {
-    const running = next({ dev, dir: join(import.meta.dirname, "..", "fixtures", app), quiet: true });
-    await running.prepare();
-    return running.getRequestHandler();
-  });
+export function createNextHost(app: string, dev = false, path?: string): (options: KeywayOptions) => Promise<Mounted> {
+  return createStagedHost(app, () => startNext(app, dev), path);
+}
+
+export async function startNext(app: string, dev = false): Promise<Listener> {
+  const running = next({ dev, dir: join(import.meta.dirname, "..", "fixtures", app), quiet: true });
+  await running.prepare();
+  return running.getRequestHandler();
 }

@@ -13,11 +13,12 @@ export type Listener = (request: IncomingMessage, response: ServerResponse) => u
 export function createStagedHost(
   app: string,
   start: () => Promise<Listener>,
+  path = mountPath,
 ): (options: KeywayOptions) => Promise<Mounted> {
   const staged = stagedAs(app);
   let started: Promise<Listener> | undefined;
   return async (options) => {
-    const handle = await (started ??= start().then(loadRoute));
+    const handle = await (started ??= start().then((handle) => loadRoute(handle, path)));
     if (staged.create === undefined) throw new Error(`${app} did not load its route`);
     const mount = staged.create(options);
     const server = createServer((request, response) => void staged.current.run(mount, () => handle(request, response)));
@@ -26,10 +27,10 @@ export function createStagedHost(
 }
 
 /** Frameworks load a route with its first request. */
-async function loadRoute(handle: Listener): Promise<Listener> {
+async function loadRoute(handle: Listener, path: string): Promise<Listener> {
   const server = createServer(handle as RequestListener);
   const port = await listenOnFreePort(server);
-  await fetch(`http://127.0.0.1:${port}${mountPath}`, { headers: { connection: "close" } });
+  await fetch(`http://127.0.0.1:${port}${path}`, { headers: { connection: "close" } });
   await new Promise((resolve) => server.close(resolve));
   return handle;
 }

@@ -23,7 +23,7 @@ let peak = 0;
 function sample(): void {
   peak = Math.max(peak, process.memoryUsage.rss());
 }
-const sampling = setInterval(sample, 10);
+setInterval(sample, 10);
 
 function report(message: Report): void {
   process.send?.(message);
@@ -36,8 +36,5 @@ process.on("message", () => {
   base = process.memoryUsage.rss();
   peak = base;
 });
-process.on("disconnect", () => {
-  clearInterval(sampling);
-  void mounted.close();
-});
+process.on("disconnect", () => process.exit());
 report({ url: mounted.url });

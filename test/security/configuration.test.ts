@@ -172,7 +172,7 @@ describe("Express", () => {
   async function serve(
     options: Partial<KeywayOptions>,
     build: (proxy: ReturnType<typeof createHandler>) => express.Express,
-  ): Promise<{ url: string; close(): Promise<unknown> }> {
+  ): Promise<{ url: string; readonly close: () => Promise<unknown> }> {
     const proxy = createHandler({ ...open, ...options });
     const mounted = await listen(createServer(build(proxy)), proxy);
     return { url: new URL(mounted.url).origin, close: () => mounted.close() };
@@ -334,7 +334,7 @@ describe.each(mounts)("$name", (mount) => {
     const apiKey = ({ id }: { id: string }): string => `tenant-${id}:0123456789abcdef`;
     await withField({ apiKey, secret: "0123456789abcdef" }, async (field) => {
       ground.upstream.answer(({ request, response }) =>
-        respond(response, 200, {}, `${request.headers["x-fal-tags"]} ${request.headers.authorization}`),
+        respond(response, 200, {}, [request.headers["x-fal-tags"], request.headers.authorization].join(" ")),
       );
       const tenant = async (id: string): Promise<void> => {
         for (let index = 0; index < 50; index += 1) {

@@ -40,7 +40,7 @@ export interface Sending {
 }
 
 /** `closed`: the connection was closed without an answer. */
-export type Status = number | "closed";
+type Status = number | "closed";
 
 export interface Expected {
   readonly status: Status | readonly Status[];

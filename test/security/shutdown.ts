@@ -1,9 +1,10 @@
 // A server of its own process for the row about SIGTERM: argv is the mount, upstream's port, and the authority in base64.
 import { mounts } from "../conformance/mounts/all.ts";
+import { frameworks } from "../conformance/mounts/frameworks.ts";
 import { redirectFalHosts } from "./fal-hosts.ts";
 
 const [name = "", port = "", authority = ""] = process.argv.slice(2);
-const mount = mounts.find((one) => one.name === name);
+const mount = [...mounts, ...frameworks].find((one) => one.name === name);
 if (mount === undefined) throw new Error(`there is no mount ${name}`);
 redirectFalHosts(Buffer.from(authority, "base64").toString()).lead("fal.run", Number(port));
 

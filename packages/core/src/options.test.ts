@@ -42,6 +42,24 @@ function mistakeOf(options: unknown): string {
   throw new Error("it was accepted");
 }
 
+describe("counters in memory", () => {
+  it.each(["VERCEL", "NETLIFY", "AWS_LAMBDA_FUNCTION_NAME", "K_SERVICE", "FUNCTIONS_WORKER_RUNTIME", "CF_PAGES"])(
+    "are warned of under %s",
+    (variable) => {
+      create(good);
+      expect(warned).toBe("");
+      vi.stubEnv(variable, "1");
+      create(good);
+      expect(warned).toContain("store: createRedisStore(");
+      warned = "";
+      create({ ...good, store: createMemoryStore() });
+      vi.stubEnv("NEXT_PHASE", "phase-production-build");
+      create(good);
+      expect(warned).toBe("");
+    },
+  );
+});
+
 describe("a mistake shows the corrected line", () => {
   const rows: [name: string, change: Record<string, unknown>, shows: string | RegExp][] = [
     ["authorize missing", { authorize: undefined }, 'authorize: "public"'],

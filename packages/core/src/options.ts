@@ -7,6 +7,7 @@ import { type Polls, createPolls } from "./polls.ts";
 import { type JobTracker, createJobTracker } from "./tracker.ts";
 import { type Log, type Observe, createLog } from "./observe.ts";
 import { checkNames, checkOptions } from "./option-checks.ts";
+import { findServerless, isBuilding } from "./platform.ts";
 import type { Authorize } from "./rules/caller.ts";
 import { type Endpoint, type EndpointsOption, resolveEndpoints } from "./rules/endpoint.ts";
 import { type Abandonment, createAbandonment } from "./abandonment.ts";
@@ -211,18 +212,24 @@ export function resolveOptions(options: KeywayOptions): Settings {
     upstream: upstream === undefined ? undefined : splitUpstream(upstream.url),
     now: Date.now,
   };
-  warnAtCreation(settings, production);
+  if (!isBuilding()) warnAtCreation(settings, production, options.store === undefined);
   checkTlsVerification(settings, production);
   return Object.freeze(settings);
 }
 
-function warnAtCreation(settings: Settings, production: boolean): void {
+function warnAtCreation(settings: Settings, production: boolean, inMemory: boolean): void {
   if (settings.apiKey === undefined && keyFromEnvironment() === undefined) {
     settings.log.warn("FAL_KEY is not set: every call will be answered 500 key_missing until it is");
   }
   if (production && readEnvironment("KEYWAY_UPSTREAM") !== undefined && settings.upstream === undefined) {
     settings.log.warn(
       "KEYWAY_UPSTREAM is ignored in production: calls go to fal.ai. State the option upstream if they should not",
+    );
+  }
+  const platform = findServerless();
+  if (inMemory && platform !== undefined) {
+    settings.log.warn(
+      `limits and money are counted in memory, and ${platform} runs many instances that each count for themselves: state a store they share, store: createRedisStore(...) of @keyway/redis`,
     );
   }
 }

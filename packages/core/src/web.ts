@@ -14,6 +14,8 @@ export interface FetchContext {
   readonly address?: string | undefined;
   /** The mount path, when the host knows it exactly. */
   readonly mount?: string | undefined;
+  /** What the host took off the beginning of the URL's path, such as Next's `basePath`. */
+  readonly base?: string | undefined;
   /** What sends requests upstream; default global fetch. */
   readonly sender?: Sender | undefined;
   /** The setting with which the host itself bounds request bodies: named in the refusal when it cut one off. */
@@ -38,7 +40,7 @@ function createDoor(request: Request, context: FetchContext, settings: Settings)
   return {
     head: {
       method: request.method,
-      path: url.pathname,
+      path: (context.base ?? "") + url.pathname,
       query: query ?? null,
       mount: context.mount,
       headers: [...request.headers],

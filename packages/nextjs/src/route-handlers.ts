@@ -12,9 +12,12 @@ export type RouteHandlers = Readonly<
 export function createHandlers(input: Keyway | KeywayOptions, sender: Sender | undefined): RouteHandlers {
   const keyway = toKeyway(input);
   const handle: RouteHandler = (request) =>
-    keyway.fetch(request, { native: request, sender, hostLimit, waitUntil: findWaitUntil() });
+    keyway.fetch(request, { native: request, base, sender, hostLimit, waitUntil: findWaitUntil() });
   return { GET: handle, POST: handle, PUT: handle, PATCH: handle, DELETE: handle, HEAD: handle, OPTIONS: handle };
 }
+
+/** Next takes its option basePath off the URL and tells nobody; bundling puts it in the place of this variable. */
+const base = typeof process === "undefined" ? undefined : process.env.__NEXT_ROUTER_BASEPATH;
 
 /** Next passes on the first 10 MB of a body when proxy.ts (middleware.ts) has seen the request, and says nothing. */
 const hostLimit =

@@ -1,8 +1,11 @@
+import { once } from "node:events";
+import type { ServerResponse } from "node:http";
 import { createServer, type Socket } from "node:net";
+import { createKeyway, createMemoryStore } from "@keyway/core";
 import { describe, expect, it, onTestFinished } from "vitest";
-import { type Upstream, always, listenOnFreePort } from "../../upstream.ts";
-import type { Mount } from "../mount.ts";
-import { job, run, stage, stream, submit } from "../stage.ts";
+import { type Upstream, always, listenOnFreePort, startUpstream } from "../../upstream.ts";
+import type { Mount, Mounted } from "../mount.ts";
+import { byName, job, run, stage, stream, submit } from "../stage.ts";
 
 const soon = 2000;
 
@@ -33,6 +36,14 @@ async function startSilence(): Promise<{ url: string; connected: Promise<Socket>
     server.close();
   });
   return { url: `https://127.0.0.1:${port}`, connected: promise };
+}
+
+/** The server's own view of its next caller: when he is there, and when he is gone. */
+function callerGone({ server }: Mounted): { readonly arrived: Promise<unknown>; readonly left: Promise<unknown> } {
+  const arrived = new Promise<ServerResponse>((resolve) => {
+    server.prependOnceListener("request", (_request, response: ServerResponse) => resolve(response));
+  });
+  return { arrived, left: arrived.then((response) => once(response, "close")) };
 }
 
 function headOf(upstream: Upstream): void {
@@ -112,15 +123,11 @@ export function leaving(mount: Mount): void {
 
     it("mid-upload of a small body: upstream is not asked at all", async () => {
       const { upstream, mounted, start } = await stage(mount);
+      const gone = callerGone(mounted);
       const request = start(run, { headers: [["content-length", "200"]], body: "a" });
-      const [, response] = await new Promise<unknown[]>((resolve) => {
-        mounted.server.prependOnceListener("request", (...given: unknown[]) => resolve(given));
-      });
-      const closed = new Promise((resolve) => {
-        (response as { once(event: "close", listener: typeof resolve): void }).once("close", resolve);
-      });
+      await gone.arrived;
       request.destroy();
-      expect(await within(closed)).toBe(true);
+      expect(await within(gone.left)).toBe(true);
       const complete = upstream.arrivals.map(({ whole }) =>
         whole.then(
           () => true,
@@ -145,17 +152,38 @@ export function leaving(mount: Mount): void {
     it.each([
       ["submit", submit, "POST"],
       ["cancel", `${job}/cancel`, "PUT"],
-    ])("%s goes on to its end", async (_kind, target, method) => {
-      const { upstream, start, ended } = await stage(mount, { ownership: "app" });
+    ])("%s goes on until fal has answered", async (_kind, target, method) => {
+      const { upstream, mounted, start, ended } = await stage(mount, { ownership: "app" });
       upstream.answer(() => undefined);
+      const gone = callerGone(mounted);
       const request = start(target, { method });
       const arrival = await upstream.next();
-      const gone = new Promise((resolve) => request.once("close", resolve));
       request.destroy();
-      await gone;
+      await gone.left;
+      // one turn through the proxy and back, in which it would break off
+      await startUpstream().then((other) => other.close());
+      expect(arrival.socket.destroyed).toBe(false);
       always(200, { "content-type": "application/json" }, '{"request_id":"r-1"}')(arrival);
-      const { outcome, upstreamStatus } = await ended();
-      expect([outcome, upstreamStatus]).toEqual(["complete", 200]);
+      expect(await ended()).toMatchObject({ upstreamStatus: 200 });
+    });
+
+    it("a submit is bound to its money though its caller is gone", async () => {
+      const options = {
+        endpoints: { "demo/echo": { price: { perCall: 0.4 } } },
+        limits: { caller: { budget: { usd: 1, per: "day" } } },
+        store: createMemoryStore(),
+      } as const;
+      const { upstream, mounted, start, ended } = await stage(mount, options);
+      const counting = createKeyway({ authorize: byName, upstream: upstream.option, ...options });
+      upstream.answer(() => undefined);
+      const gone = callerGone(mounted);
+      const request = start(submit);
+      const arrival = await upstream.next();
+      request.destroy();
+      await gone.left;
+      always(200, { "content-type": "application/json" }, '{"request_id":"r-1"}')(arrival);
+      expect(await ended()).toMatchObject({ outcome: "complete", upstreamStatus: 200 });
+      expect(await counting.usage("ada")).toEqual({ spent: 0, reserved: 0.4, left: 0.6 });
     });
 
     it.each([

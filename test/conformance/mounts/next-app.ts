@@ -14,5 +14,15 @@ export const nextApp: Mount = {
     "query spelling":
       "Next parses the query and writes it anew: `?flag` becomes `?flag=`, in path form. Use the header form.",
   },
+  answersItself: {
+    "target URL: an empty segment in the path": 308,
+    "target URL: a whole URL in the path": 308,
+    "methods: QUERY fal.run/demo/echo": 400,
+    "methods: PROPFIND fal.run/demo/echo": 400,
+    "methods: TRACE, which a Request cannot be": 500,
+    "methods: OPTIONS of the server": 500,
+    "request headers: an absolute request line to another host": 308,
+    "request headers: an absolute request line to fal": 308,
+  },
   startMount: createNextHost("next-app"),
 };

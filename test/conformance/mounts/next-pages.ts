@@ -12,5 +12,12 @@ export const nextPages: Mount = {
       "Next parses the query and writes it anew: `?flag` becomes `?flag=`, in path form. Use the header form.",
     draining: "Next tells nobody that it shuts down. It lets open answers end by itself when it is sent SIGTERM.",
   },
+  answersItself: {
+    "target URL: an empty segment in the path": 308,
+    "target URL: a whole URL in the path": 308,
+    "methods: OPTIONS of the server": 500,
+    "request headers: an absolute request line to another host": 308,
+    "request headers: an absolute request line to fal": 308,
+  },
   startMount: createNextHost("next-pages"),
 };

@@ -5,5 +5,13 @@ export const sveltekit: Mount = {
   name: "sveltekit",
   transport: "web",
   noSockets: "a request handler of SvelteKit gets no upgrades",
-  startMount: createKitHost(),
+  answersItself: {
+    "methods: QUERY fal.run/demo/echo": 405,
+    "methods: PROPFIND fal.run/demo/echo": 405,
+    "methods: TRACE, which a Request cannot be": 400,
+    "methods: OPTIONS of the server": 400,
+    "request headers: an absolute request line to another host": 404,
+    "request headers: HTTP/1.0": 400,
+  },
+  startMount: createKitHost("Infinity"),
 };

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { expect } from "vitest";
 import { openLine } from "../caller.ts";
 import type { Field } from "../ground.ts";
@@ -20,7 +20,7 @@ async function terminated(field: Field): Promise<void> {
   const authority = Buffer.from(ground.authority.cert).toString("base64");
   const child = spawn(process.execPath, [
     "--conditions=@keyway/source",
-    join(import.meta.dirname, "../shutdown.ts"),
+    fileURLToPath(new URL("../shutdown.ts", import.meta.url)),
     mount.name,
     String(ground.upstream.port),
     authority,
@@ -28,8 +28,7 @@ async function terminated(field: Field): Promise<void> {
   const said = listen(child);
   const exited = once(child, "exit");
   try {
-    const [port] = await once(child.stdout, "data");
-    const line = await openLine(Number(String(port)), (bytes) => ground.watch.look(bytes));
+    const line = await openLine(await portOf(child, said), (bytes) => ground.watch.look(bytes));
     line.write(toBytes({ target: "https://fal.run/demo/echo/stream" }, field));
     await line.body(9);
     child.kill("SIGTERM");
@@ -37,10 +36,20 @@ async function terminated(field: Field): Promise<void> {
     end();
     const reply = await line.reply();
     const drained = reply?.whole === true && reply.body.toString() === "data: 1\n\ndata: 2\n\n";
-    expect([mount.transport === "web" || drained, await exited], said.join("")).toEqual([true, [0, null]]);
+    const hostDrains = mount.transport === "web" || mount.limits?.draining !== undefined;
+    expect([hostDrains || drained, await exited], said.join("")).toEqual([true, [0, null]]);
     expect(ground.watch.count(said.join(""))).toBe(0);
   } finally {
     child.kill("SIGKILL");
+  }
+}
+
+/** The line that is a port; frameworks say other things before it. */
+async function portOf({ stdout }: ChildProcess, said: readonly string[]): Promise<number> {
+  for (;;) {
+    const port = /^\d+$/m.exec(said.join(""))?.[0];
+    if (port !== undefined) return Number(port);
+    if (stdout !== null) await once(stdout, "data");
   }
 }
 

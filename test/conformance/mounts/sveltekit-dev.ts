@@ -1,0 +1,5 @@
+import { createKitDevHost } from "../kit-host.ts";
+import type { Mount } from "../mount.ts";
+import { sveltekit } from "./sveltekit.ts";
+
+export const sveltekitDev: Mount = { ...sveltekit, name: "sveltekit-dev", startMount: createKitDevHost() };

@@ -1,0 +1,3 @@
+import { keyway } from "./keyway.ts";
+
+export default { fetch: (request: Request): Promise<Response> => keyway.fetch(request) };
