@@ -1,27 +1,18 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { Admission, Admitted, Hold, Outcome, Store } from "@keyway/core";
+import { account, admissionOf, holdOf } from "./admissions.ts";
 import { describeMoney } from "./money.ts";
 
 /** A store under test, and a way to let time pass: at least this many milliseconds. */
 export interface Ground {
   readonly store: Store;
-  elapse(ms: number): Promise<void>;
-  close(): Promise<void>;
+  readonly elapse: (ms: number) => Promise<void>;
+  readonly close: () => Promise<void>;
 }
 
 const hour = 3_600_000;
-const account = { key: "account", limit: 1000, until: Date.now() + 24 * hour };
 const uncounted = { ...account, key: "uncounted", limit: undefined };
 const slot = { key: "slot", max: 3 };
-
-export function holdOf(more: Partial<Hold> = {}): Hold {
-  const plain = { micros: 100, perUnit: undefined, perSecond: undefined, leaseMs: hour };
-  return { id: crypto.randomUUID(), ...plain, accounts: [account], slots: [slot], ...more };
-}
-
-export function admissionOf(more: Partial<Admission> = {}): Admission {
-  return { gate: "gate", recall: undefined, counters: [], hold: undefined, ...more };
-}
 
 /** What every store must do. */
 export function describeStore(name: string, open: () => Promise<Ground>): void {
@@ -46,7 +37,8 @@ export function describeStore(name: string, open: () => Promise<Ground>): void {
       return hold;
     }
     const balance = async (key = "account"): Promise<unknown> => (await store.balances([key]))[0];
-    const settle = (hold: Hold, outcome: Outcome): ReturnType<Store["settle"]> => store.settle({ hold: hold.id }, outcome);
+    const settle = (hold: Hold, outcome: Outcome): ReturnType<Store["settle"]> =>
+      store.settle({ hold: hold.id }, outcome);
 
     describe("rates", () => {
       const counter = { key: "rate", max: 3, windowMs: hour };

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
-import { createMemoryStore } from "@keyway/core";
-import { admissionOf, describeStore, holdOf } from "./behaviours.ts";
+import { type Admitted, createMemoryStore } from "@keyway/core";
+import { admissionOf, holdOf } from "./admissions.ts";
+import { describeStore } from "./behaviours.ts";
 
 /** The memory store looks for what expired once a second, so a second more passes. */
 const sweep = 1000;
@@ -50,8 +51,9 @@ describe("memory store alone", () => {
     const store = createMemoryStore({ maxKeys: 10 });
     await store.claim("claimed", 60_000);
     const holds = Array.from({ length: 20 }, () => holdOf({ micros: 1, slots: [{ key: "slot", max: 100 }] }));
-    const answers = [];
-    for (const hold of holds) answers.push(await store.admit(admissionOf({ hold, counters: [{ ...counter, max: 100 }] })));
+    const answers: Admitted[] = [];
+    for (const hold of holds)
+      answers.push(await store.admit(admissionOf({ hold, counters: [{ ...counter, max: 100 }] })));
     expect(answers.some((answer) => !answer.ok && answer.why === "full")).toBe(true);
     const open = holds.filter((_hold, at) => answers[at]?.ok);
     expect(await store.balances(["account"])).toEqual([{ spent: 0, reserved: open.length }]);

@@ -1,7 +1,8 @@
 import fc from "fast-check";
 import { expect, it } from "vitest";
 import type { Hold } from "@keyway/core";
-import { type Ground, admissionOf, holdOf } from "./behaviours.ts";
+import { admissionOf, holdOf } from "./admissions.ts";
+import type { Ground } from "./behaviours.ts";
 
 const budget = 1000;
 const places = 4;

@@ -9,9 +9,9 @@ import { join } from "node:path";
 export interface RedisServer {
   readonly port: number;
   /** Ends it; `start` brings it back on the same port, empty. */
-  stop(): Promise<void>;
-  start(): Promise<void>;
-  close(): Promise<void>;
+  readonly stop: () => Promise<void>;
+  readonly start: () => Promise<void>;
+  readonly close: () => Promise<void>;
 }
 
 const program = process.env["REDIS_SERVER"] ?? "redis-server";
@@ -25,7 +25,18 @@ export function redisVersion(): string | undefined {
 export async function startRedis(...more: string[]): Promise<RedisServer> {
   const port = await freePort();
   const directory = await mkdtemp(join(tmpdir(), "keyway-redis-"));
-  const settings = ["--port", String(port), "--bind", "127.0.0.1", "--dir", directory, "--save", "", "--appendonly", "no"];
+  const settings = [
+    "--port",
+    String(port),
+    "--bind",
+    "127.0.0.1",
+    "--dir",
+    directory,
+    "--save",
+    "",
+    "--appendonly",
+    "no",
+  ];
   let child: ChildProcess | undefined;
 
   async function start(): Promise<void> {
