@@ -229,6 +229,7 @@ function passThrough(
     over("left");
   };
   signal.addEventListener("abort", leave, { once: true });
+  if (signal.aborted) leave();
   return new ReadableStream<Uint8Array>(
     {
       async pull(controller) {
