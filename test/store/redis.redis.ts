@@ -1,3 +1,4 @@
+import { inspect } from "node:util";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { Redis } from "ioredis";
 import { createClient } from "redis";
@@ -135,6 +136,30 @@ describe("createRedisStore", () => {
     const client = new Redis({ lazyConnect: true });
     const options = { client, ...wrong } as Parameters<typeof createRedisStore>[0];
     expect(() => createRedisStore(options)).toThrow(message);
+  });
+
+  it("waits for as long as timeout says", async () => {
+    const stub = {
+      evalsha: () => new Promise<never>(() => undefined),
+      eval: async () => 1,
+      connect: async () => undefined,
+    };
+    const store = createRedisStore({ client: { ...stub, status: "ready", on: () => undefined }, timeout: 40 });
+    const started = performance.now();
+    await expect(store.get("value")).rejects.toThrow("Redis did not answer in time");
+    expect(performance.now() - started).toBeLessThan(200);
+    await expect(store.get("value")).rejects.toThrow("Redis has not answered earlier calls yet");
+  });
+
+  it("hands on what a client throws without URLs, arguments and stack", async () => {
+    const thrown = Object.assign(new Error("failed at redis://user:pass-word@host:1/0\nand more"), {
+      command: { name: "evalsha", args: ["secret"] },
+    });
+    const stub = { evalsha: () => Promise.reject(thrown), eval: async () => 1, connect: async () => undefined };
+    const store = createRedisStore({ client: { ...stub, status: "ready", on: () => undefined } });
+    const error: unknown = await store.get("value").catch((cause: unknown) => cause);
+    expect(inspect(error)).toContain("Redis failed: failed at [redacted]");
+    expect(inspect(error, { depth: 9 })).not.toMatch(/pass-word|secret|and more/);
   });
 
   const urls: readonly (readonly [url: string, warns: boolean])[] = [
