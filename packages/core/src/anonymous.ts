@@ -1,5 +1,4 @@
 import { ProxyError } from "./errors.ts";
-import { createMacs } from "./mac.ts";
 import { bucketOf } from "./rules/address.ts";
 import type { Authorize, AuthorizeContext, Authorization } from "./rules/caller.ts";
 import { createSealer } from "./seal.ts";
@@ -28,7 +27,7 @@ export function anonymous({ secret, cookie = "keyway_id", days = 365 }: Anonymou
         "Keyway: anonymous needs a secret of at least 16 characters: anonymous({ secret: process.env.COOKIE_SECRET })",
     });
   }
-  const sealer = createSealer(() => secrets, createMacs());
+  const sealer = createSealer(() => secrets);
   const subject = { caller: "anonymous", app: cookie };
   return async (context): Promise<Authorization> => {
     const group = bucketOf(context.address);

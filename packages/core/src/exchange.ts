@@ -72,7 +72,9 @@ export function createExchange(admitted: Admitted): Exchange {
     whenCallerLeaves: call.kind === "submit" || call.kind === "cancel" ? "finish" : "abort",
     finishWithin: settings.timeouts.finish,
     meter: meterOf(admitted),
-    callerLeft: () => keep("under way"),
+    callerLeft() {
+      if (!ended) keep("under way");
+    },
     head(up) {
       upstream = up;
       const refused = refuseUpstream(up, admitted);

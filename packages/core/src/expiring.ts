@@ -5,7 +5,7 @@ export interface Expiring {
   delete(key: string): void;
   size(): number;
   /** Forgets what was set first. */
-  dropOldest(): void;
+  dropOldest(count: number): void;
   sweep(): void;
 }
 
@@ -22,10 +22,22 @@ export function createExpiring(now: () => number): Expiring {
     },
     delete: (key) => void entries.delete(key),
     size: () => entries.size,
-    dropOldest: () => void entries.delete(entries.keys().next().value ?? ""),
+    dropOldest(count) {
+      for (const key of firstOf(entries.keys(), count)) entries.delete(key);
+    },
     sweep() {
       const time = now();
       for (const [key, { until }] of entries) if (until <= time) entries.delete(key);
     },
   };
+}
+
+/** The first ones; what is given may change meanwhile. */
+export function* firstOf<T>(all: Iterable<T>, count: number): Generator<T> {
+  let left = count;
+  for (const one of all) {
+    if (left <= 0) return;
+    left -= 1;
+    yield one;
+  }
 }

@@ -5,6 +5,7 @@ export type { FetchContext } from "./web.ts";
 export { type ErrorCode, ProxyError, listErrors } from "./errors.ts";
 export type { Authorization, Authorize, AuthorizeContext, Caller } from "./rules/caller.ts";
 export type { EndpointRule, EndpointsOption } from "./rules/endpoint.ts";
+export { type TypedEndpoints, type TypedRule, typedEndpoints } from "./rules/typed-endpoints.ts";
 export type { InputContext, InputRule, StandardSchema } from "./rules/input.ts";
 export type { BudgetOption, LimitSet, LimitsOption, RateOption } from "./rules/limits.ts";
 export type { Micros, PriceFunction, PriceOption } from "./rules/price.ts";

@@ -1,4 +1,4 @@
-import { type Expiring, createExpiring } from "./expiring.ts";
+import { type Expiring, createExpiring, firstOf } from "./expiring.ts";
 import type { Micros } from "./rules/price.ts";
 import {
   type Account,
@@ -186,29 +186,21 @@ function purseOf(state: State, { key, until }: Account): Purse {
   return purse;
 }
 
-/** Makes room by dropping the oldest rates; false when only money, places and claims remain. */
+/**
+ * Makes room by dropping the oldest of what may go, some at a time: finding the first entry of a Map whose first entries were deleted
+ * takes long. False when only money, places and claims remain.
+ */
 function hasRoom(state: State): boolean {
-  const size = (): number =>
-    state.purses.size +
-    state.held.size +
-    state.values.size() +
-    state.windows.size +
-    state.charges.size +
-    state.notes.size();
-  while (state.notes.size() > 0 && size() >= state.maxKeys) state.notes.dropOldest();
-  for (const job of state.charges.keys()) {
-    if (size() < state.maxKeys) return true;
-    state.charges.delete(job);
-  }
-  for (const key of state.windows.keys()) {
-    if (size() < state.maxKeys) return true;
-    state.windows.delete(key);
-  }
-  for (const id of state.released) {
-    if (size() < state.maxKeys) return true;
-    forget(state, id);
-  }
-  return size() < state.maxKeys;
+  const some = Math.ceil(state.maxKeys / 100);
+  if (isFull(state)) state.notes.dropOldest(some);
+  if (isFull(state)) for (const job of firstOf(state.charges.keys(), some)) state.charges.delete(job);
+  if (isFull(state)) for (const key of firstOf(state.windows.keys(), some)) state.windows.delete(key);
+  if (isFull(state)) for (const id of firstOf(state.released, some)) forget(state, id);
+  return !isFull(state);
+}
+
+function isFull({ purses, held, values, windows, charges, notes, maxKeys }: State): boolean {
+  return purses.size + held.size + values.size() + windows.size + charges.size + notes.size() >= maxKeys;
 }
 
 function bind(state: State, id: string, job: string, note: string, leaseMs: number): void {

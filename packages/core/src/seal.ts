@@ -1,4 +1,4 @@
-import type { Macs } from "./mac.ts";
+import { type Macs, createMacs } from "./mac.ts";
 import { createRecent } from "./recent.ts";
 
 const encoder = new TextEncoder();
@@ -23,7 +23,10 @@ const longestKept = 1000;
 /**
  * @param secrets The first seals; all of them open. Asked for on every use, because keys rotate.
  */
-export function createSealer(secrets: () => readonly string[] | Promise<readonly string[]>, macs: Macs): Sealer {
+export function createSealer(
+  secrets: () => readonly string[] | Promise<readonly string[]>,
+  macs: Macs = createMacs(),
+): Sealer {
   /** Seals that were right, while the secrets are the same. */
   const opened = createRecent<string>(kept);
   let openedWith: unknown;

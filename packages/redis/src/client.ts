@@ -25,17 +25,29 @@ export interface Caller {
   run(sha: string, key: string, args: readonly string[]): Promise<unknown>;
   /** Runs a script and lets Redis keep it. */
   load(script: string, key: string, args: readonly string[]): Promise<unknown>;
-  /** `"connecting"` only before the first time that it is ready. */
+  /** `"connecting"` only the first time, and only until that fails. */
   state(): "ready" | "connecting" | "down";
   /** Calls back once when the client is ready for the first time. */
   whenReady(listener: () => void): void;
 }
 
+const callers = new WeakMap<RedisClient, Caller>();
+
+/** Several stores on one client share what listens to it. */
 export function callerOf(client: RedisClient): Caller {
+  const known = callers.get(client) ?? createCaller(client);
+  callers.set(client, known);
+  return known;
+}
+
+function createCaller(client: RedisClient): Caller {
   let wasReady = false;
+  let hasFailed = false;
   const waiting: (() => void)[] = [];
   // Errors of the connection show in the calls that fail; without a listener node-redis would end the process.
-  client.on("error", () => undefined);
+  client.on("error", () => {
+    hasFailed = true;
+  });
   client.on("ready", () => {
     wasReady = true;
     for (const tell of waiting.splice(0)) tell();
@@ -45,7 +57,7 @@ export function callerOf(client: RedisClient): Caller {
     state() {
       const state = stateOf(client);
       wasReady ||= state === "ready";
-      return state === "connecting" && wasReady ? "down" : state;
+      return state === "connecting" && (wasReady || hasFailed) ? "down" : state;
     },
     whenReady: (listener) => void waiting.push(listener),
   };

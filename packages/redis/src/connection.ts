@@ -5,6 +5,7 @@ import { script, scriptSha } from "./script.ts";
 const givesBack: readonly string[] = ["settle", "end", "bind"];
 /** Calls that Redis has not answered yet, at most. */
 const mostPending = 1000;
+const notConnected = "Redis is not connected";
 
 /** Calls the script within a time; rejects at once while Redis is away or does not answer. */
 export interface Connection {
@@ -13,34 +14,37 @@ export interface Connection {
 
 export function createConnection(client: RedisClient, prefix: string, within: number): Connection {
   const caller = callerOf(client);
-  /** When each call that is not answered yet was sent; the oldest is first. */
-  const pending = new Map<symbol, number>();
-
-  function isStuck(method: string): boolean {
-    if (pending.size >= mostPending) return true;
-    const oldest = pending.values().next().value;
-    return oldest !== undefined && performance.now() - oldest > within && !givesBack.includes(method);
-  }
+  let pending = 0;
+  /** Calls that Redis has still not answered, although nobody waits for them any more. */
+  const late = new Set<Promise<unknown>>();
 
   async function send(method: string, args: readonly string[]): Promise<unknown> {
-    const call = Symbol(method);
-    pending.set(call, performance.now());
+    pending += 1;
     try {
       return await runScript(caller, prefix, [method, ...args]);
     } catch (error) {
       throw plainError(error);
     } finally {
-      pending.delete(call);
+      pending -= 1;
     }
+  }
+
+  function noteLate(answer: Promise<unknown>): void {
+    const forget = (): void => void late.delete(answer);
+    late.add(answer);
+    answer.then(forget, forget);
   }
 
   return {
     async ask(method, args) {
       const started = performance.now();
       if (caller.state() === "connecting") await firstConnection(caller, within);
-      if (caller.state() !== "ready") throw new Error("Redis is not connected");
-      if (isStuck(method)) throw new Error("Redis has not answered earlier calls yet");
-      return inTime(send(method, args), started + within - performance.now(), "Redis did not answer in time");
+      if (caller.state() !== "ready") throw new Error(notConnected);
+      if (pending >= mostPending || (late.size > 0 && !givesBack.includes(method)))
+        throw new Error("Redis has not answered earlier calls yet");
+      const answer = send(method, args);
+      const left = started + within - performance.now();
+      return inTime(answer, left, "Redis did not answer in time", () => noteLate(answer));
     },
   };
 }
@@ -60,13 +64,19 @@ async function firstConnection(caller: Caller, within: number): Promise<void> {
   const ready = new Promise<void>((resolve) => {
     caller.whenReady(resolve);
   });
-  await inTime(ready, within, "Redis is not connected");
+  await inTime(ready, within, notConnected);
 }
 
-async function inTime<T>(answer: Promise<T>, ms: number, otherwise: string): Promise<T> {
+async function inTime<T>(answer: Promise<T>, ms: number, otherwise: string, onLate?: () => void): Promise<T> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const late = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new Error(otherwise)), Math.max(0, ms));
+    timer = setTimeout(
+      () => {
+        onLate?.();
+        reject(new Error(otherwise));
+      },
+      Math.max(0, ms),
+    );
   });
   try {
     return await Promise.race([answer, late]);

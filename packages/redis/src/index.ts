@@ -1,2 +1,3 @@
 export { type RedisStoreOptions, createRedisStore } from "./store.ts";
 export type { IoredisClient, NodeRedisClient, RedisClient } from "./client.ts";
+export { type IoredisSettings, type NodeRedisSettings, ioredisSettings, nodeRedisSettings } from "./settings.ts";

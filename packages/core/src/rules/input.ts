@@ -40,8 +40,8 @@ export async function applyInput(
   caller: { id: string },
 ): Promise<{ body: Uint8Array; input: unknown }> {
   const context = { endpoint: call.endpoint, caller: { id: caller.id } };
-  const input =
-    typeof rule === "function" ? await askFunction(rule, parsed.value, context) : await askSchema(rule, parsed.value);
+  // A schema first: those of arktype can be called too, and answer their own errors as a value.
+  const input = isSchema(rule) ? await askSchema(rule, parsed.value) : await askFunction(rule, parsed.value, context);
   try {
     return { body: writeJson(input, parsed.spellings), input };
   } catch (cause) {
@@ -50,6 +50,10 @@ export async function applyInput(
       log: `the input rule of ${call.endpoint} returned what JSON cannot hold`,
     });
   }
+}
+
+function isSchema(rule: InputRule): rule is StandardSchema {
+  return "~standard" in rule;
 }
 
 async function askFunction(

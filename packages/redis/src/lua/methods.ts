@@ -7,6 +7,9 @@ function methods.admit(gate, recall, counters, asked, accounts, slots)
   if redis.call('EXISTS', key('value', gate)) == 1 then return { 'paused' } end
   local recalled = recall ~= '' and redis.call('GET', key('value', recall))
   if recalled then return { 'recall', recalled } end
+  asked = asked ~= '' and cjson.decode(asked)
+  -- Sent again by a client that lost the answer.
+  if asked and redis.call('EXISTS', key('hold', asked.id)) == 1 then return { 'ok' } end
   local windows = {}
   counters = cjson.decode(counters)
   for at, counter in ipairs(counters) do
@@ -17,7 +20,6 @@ function methods.admit(gate, recall, counters, asked, accounts, slots)
   for _, slot in ipairs(cjson.decode(slots)) do
     if isTaken(slot) then return { 'slots', slot.key } end
   end
-  asked = asked ~= '' and cjson.decode(asked)
   for _, account in ipairs(cjson.decode(accounts)) do
     if not fits(account, asked.micros) then return { 'budget', account.key } end
   end
