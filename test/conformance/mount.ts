@@ -19,7 +19,13 @@ export interface Mount {
 }
 
 /** What differs between frameworks, beyond what a proxy inside them can do. */
-export type Limit = "answer length" | "peer address" | "double slash" | "query spelling" | "draining";
+export type Limit =
+  | "answer length"
+  | "peer address"
+  | "double slash"
+  | "query spelling"
+  | "draining"
+  | "last connection";
 
 declare module "vitest" {
   interface TaskMeta {

@@ -1,0 +1,4 @@
+import { callThrough } from "../../client/suite.ts";
+import { sveltekit } from "../mounts/sveltekit.ts";
+
+callThrough([sveltekit]);

@@ -1,0 +1,122 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { createFalClient } from "@fal-ai/client";
+import { type Emulator, createEmulator } from "@keyway/emulator";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+
+const falKey = "example-key-id:example-key-secret";
+
+describe.each([
+  ["nextjs", []],
+  ["sveltekit", []],
+  ["nextjs", ["--dev"]],
+  ["sveltekit", ["--dev"]],
+] as const)("examples/%s %s", (name, flags) => {
+  let emulator: Emulator;
+  let child: ChildProcess;
+  let origin: string;
+  const said: string[] = [];
+
+  beforeAll(async () => {
+    emulator = createEmulator({ timeScale: 0.1 });
+    const { url } = await emulator.listen();
+    child = spawn(process.execPath, [join(import.meta.dirname, "../../../examples", name, "start.ts"), ...flags], {
+      env: { PATH: process.env["PATH"], PORT: "0", KEYWAY_UPSTREAM: url, FAL_KEY: falKey },
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    child.stderr?.on("data", (bytes) => said.push(String(bytes)));
+    origin = await listening(child, said);
+  }, 30_000);
+
+  afterAll(async () => {
+    const left = once(child, "exit");
+    child.kill("SIGTERM");
+    const [code, signal]: unknown[] = await left;
+    expect([code ?? 0, signal, said.join("").includes(falKey)]).toEqual([expect.any(Number), null, false]);
+    await emulator.close();
+  });
+
+  async function signIn(user: string): Promise<string> {
+    const answer = await fetch(`${origin}/api/session`, {
+      method: "POST",
+      headers: { "content-type": "application/json", origin },
+      body: JSON.stringify({ user }),
+    });
+    expect(answer.status).toBe(200);
+    const [cookie] = answer.headers.getSetCookie();
+    expect(cookie).toMatch(/^session=ada\.[\w-]+;.*HttpOnly/i);
+    return cookie?.split(";")[0] ?? "";
+  }
+
+  it("serves the page", async () => {
+    const answer = await fetch(origin);
+    expect([answer.status, answer.headers.get("content-type")]).toEqual([200, expect.stringContaining("text/html")]);
+    expect(await answer.text()).not.toContain(falKey);
+  });
+
+  it("calls for who is signed in, with the key of the emulator, and for nobody else", async () => {
+    const { body } = await fetch(`${origin}/api/config`).then(async (answer) => ({ body: await answer.json() }));
+    expect(body).toEqual({ emulator: true });
+    const cookie = await signIn("ada");
+    const fal = createFalClient({
+      proxyUrl: { url: `${origin}/api/fal/proxy`, when: "always" },
+      requestMiddleware: async (request) => ({ ...request, headers: { ...request.headers, cookie, origin } }),
+    });
+    expect((await fal.run("demo/echo", { input: { a: 1 } })).data).toEqual({ a: 1 });
+    expect((await fal.subscribe("demo/image", { input: { prompt: "a lighthouse" } })).data).toMatchObject({
+      prompt: "a lighthouse",
+    });
+    const stranger = createFalClient({ proxyUrl: { url: `${origin}/api/fal/proxy`, when: "always" } });
+    await expect(stranger.run("demo/echo", { input: {} })).rejects.toMatchObject({ status: 401 });
+    const keys = emulator.calls.flatMap(({ headers }) => headers.filter(([header]) => /^authorization$/i.test(header)));
+    expect(new Set(keys.map(([, value]) => value))).toEqual(new Set(["Key emulator"]));
+  });
+
+  it("tells its user what the proxy did, as it happens", async () => {
+    const cookie = await signIn("ada");
+    const leaving = new AbortController();
+    const events = await fetch(`${origin}/api/events`, { headers: { cookie }, signal: leaving.signal });
+    expect([events.status, events.headers.get("content-type")]).toEqual([200, "text/event-stream"]);
+    await fetch(`${origin}/api/fal/proxy`, {
+      method: "POST",
+      headers: {
+        cookie,
+        origin,
+        "content-type": "application/json",
+        "x-fal-target-url": "https://fal.run/demo/echo",
+      },
+      body: "{}",
+    });
+    let text = "";
+    for await (const chunk of events.body ?? []) {
+      text += Buffer.from(chunk).toString();
+      if (text.includes('"outcome":"complete"')) break;
+    }
+    expect(text).toContain('"outcome":"admitted"');
+    leaving.abort();
+    expect((await fetch(`${origin}/api/events`)).status).toBe(401);
+  });
+
+  it("signs out without a content-type", async () => {
+    const cookie = await signIn("ada");
+    const answer = await fetch(`${origin}/api/session`, { method: "DELETE", headers: { cookie, origin } });
+    expect(answer.status).toBe(204);
+    expect(answer.headers.getSetCookie()[0]).toMatch(/^session=;/);
+  });
+});
+
+/** Waits until the example says where it is and answers there. */
+async function listening({ stdout }: ChildProcess, said: string[]): Promise<string> {
+  if (stdout === null) throw new Error("no output");
+  let origin: string | undefined;
+  for await (const line of createInterface(stdout)) {
+    said.push(`${line}\n`);
+    origin ??= /^Keyway's example is at (http:.*)$/.exec(line)?.[1];
+    if (origin !== undefined && /Ready in|Listening on|Local:.*\d+\/?$/.test(line)) break;
+  }
+  stdout.resume();
+  if (origin === undefined) throw new Error(`the example left before it listened: ${said.join("")}`);
+  return origin;
+}
