@@ -66,6 +66,7 @@ function splitPath(path: string, mount: string | undefined): Split | undefined {
   const at = mount === undefined ? segments.findIndex((segment) => isFirst(segment)) : 1;
   const first = segments[at];
   if (first === undefined || !isFirst(first)) return undefined;
+  if (segments.slice(1, at).includes("")) return undefined;
   const before = segments.slice(0, at).join("/");
   const rest = segments.length > at + 1 ? `/${segments.slice(at + 1).join("/")}` : "";
   return { mount: (mount ?? "") + before, first, rest };
