@@ -10,16 +10,39 @@ const fate = fc.oneof(
 
 type Step =
   | { readonly do: "submit"; readonly caller: number; readonly reserve: number; readonly job: boolean }
-  | { readonly do: "settle"; readonly call: number; readonly fate: { how: string; units?: number }; readonly twice: boolean }
+  | {
+      readonly do: "settle";
+      readonly call: number;
+      readonly fate: { how: string; units?: number };
+      readonly twice: boolean;
+    }
   | { readonly do: "pass"; readonly ms: number }
   | { readonly do: "extend"; readonly call: number; readonly micros: number };
 
 const steps: fc.Arbitrary<readonly Step[]> = fc.array(
   fc.oneof(
-    { weight: 4, arbitrary: fc.record({ do: fc.constant("submit" as const), caller: fc.integer({ min: 0, max: 2 }), reserve: fc.integer({ min: 1, max: 4 }), job: fc.boolean() }) },
-    { weight: 4, arbitrary: fc.record({ do: fc.constant("settle" as const), call: fc.nat(), fate, twice: fc.boolean() }) },
+    {
+      weight: 4,
+      arbitrary: fc.record({
+        do: fc.constant("submit" as const),
+        caller: fc.integer({ min: 0, max: 2 }),
+        reserve: fc.integer({ min: 1, max: 4 }),
+        job: fc.boolean(),
+      }),
+    },
+    {
+      weight: 4,
+      arbitrary: fc.record({ do: fc.constant("settle" as const), call: fc.nat(), fate, twice: fc.boolean() }),
+    },
     { weight: 1, arbitrary: fc.record({ do: fc.constant("pass" as const), ms: fc.constantFrom(500, 5_000, 70_000) }) },
-    { weight: 1, arbitrary: fc.record({ do: fc.constant("extend" as const), call: fc.nat(), micros: fc.integer({ min: 0, max: 300 }) }) },
+    {
+      weight: 1,
+      arbitrary: fc.record({
+        do: fc.constant("extend" as const),
+        call: fc.nat(),
+        micros: fc.integer({ min: 0, max: 300 }),
+      }),
+    },
   ),
   { maxLength: 60 },
 );

@@ -1,4 +1,11 @@
-import { type Door, type Exchange, type Keyway, type KeywayOptions, createKeyway, createMemoryStore } from "@keyway/core";
+import {
+  type Door,
+  type Exchange,
+  type Keyway,
+  type KeywayOptions,
+  createKeyway,
+  createMemoryStore,
+} from "@keyway/core";
 import { expect, it } from "vitest";
 import { byName, listenToConsole } from "../conformance/stage.ts";
 import { get, guard, idIn, put, read, urlsOf } from "./ground.ts";
@@ -62,7 +69,11 @@ it("Q14: 10,000 calls that are opened and cut short leave every counter at 0", {
     caller: { streams: 20, jobs: 20, requests: { max: 1e6, per: "minute" }, budget: { usd: 1e6, per: "day" } },
     global: { streams: 20, jobs: 20 },
   };
-  const keyway = inProcess({ store, limits, endpoints: { "demo/*": { price: { perCall: 0.01 }, realtime: "proxied" } } });
+  const keyway = inProcess({
+    store,
+    limits,
+    endpoints: { "demo/*": { price: { perCall: 0.01 }, realtime: "proxied" } },
+  });
   const endings = ["unsent", "unanswered", "complete", "cut", "left", "stopped"] as const;
   const cut = async (turn: number): Promise<void> => {
     const kind = ["/stream", "", "/realtime", "submit"][turn % 4] ?? "";
@@ -72,7 +83,8 @@ it("Q14: 10,000 calls that are opened and cut short leave every counter at 0", {
     if (decided.type === "answer") throw new Error(`${decided.status} ${new TextDecoder().decode(decided.body)}`);
     await cutShort(decided, kind === "submit" ? "unsent" : (endings[turn % endings.length] ?? "left"), turn);
   };
-  for (let turn = 0; turn < 10_000; turn += 10) await Promise.all(Array.from({ length: 10 }, (_, at) => cut(turn + at)));
+  for (let turn = 0; turn < 10_000; turn += 10)
+    await Promise.all(Array.from({ length: 10 }, (_, at) => cut(turn + at)));
   await expect.poll(async () => (await keyway.usage("ada")).reserved).toBe(0);
   for (const target of ["https://fal.run/demo/echo/stream", "https://queue.fal.run/demo/echo"]) {
     const open = [];
@@ -83,7 +95,8 @@ it("Q14: 10,000 calls that are opened and cut short leave every counter at 0", {
 });
 
 async function cutShort(exchange: Exchange, ending: Parameters<Exchange["end"]>[0], turn: number): Promise<void> {
-  if (ending !== "unsent" && ending !== "unanswered") exchange.head({ status: turn % 5 === 0 ? 500 : 200, headers: [] });
+  if (ending !== "unsent" && ending !== "unanswered")
+    exchange.head({ status: turn % 5 === 0 ? 500 : 200, headers: [] });
   if (ending === "unsent" || ending === "unanswered") exchange.failed(ending, new Error("gone"));
   if (turn % 3 === 0) exchange.callerLeft();
   exchange.end(ending, { status: undefined, bytesIn: 0, bytesOut: 0 });

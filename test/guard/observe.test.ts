@@ -96,7 +96,11 @@ describe("toOpenTelemetry", () => {
     await exercise(toOpenTelemetry({ tracer: tracing.getTracer("keyway"), meter: meters.getMeter("keyway") }));
     await expect.poll(() => spans.getFinishedSpans().length).toBe(4);
     await reader.forceFlush();
-    const found = metrics.getMetrics().at(-1)?.scopeMetrics.flatMap((scope) => scope.metrics) ?? [];
+    const found =
+      metrics
+        .getMetrics()
+        .at(-1)
+        ?.scopeMetrics.flatMap((scope) => scope.metrics) ?? [];
     return { started, spans: spans.getFinishedSpans(), metrics: found };
   }
 
@@ -170,6 +174,5 @@ describe("toOpenTelemetry", () => {
 });
 
 function showsNothing(text: string): void {
-  for (const secret of [...Object.values(canary), ...canary.key.split(":"), "ada"])
-    expect(text).not.toContain(secret);
+  for (const secret of [...Object.values(canary), ...canary.key.split(":"), "ada"]) expect(text).not.toContain(secret);
 }

@@ -63,13 +63,7 @@ export async function admit(decided: Decided): Promise<Answer | Exchange> {
   const key = replayKey(caller.hash);
   const answer = await recallAnswer(first.recalled, await digest(decided, whole), key, settings);
   if (answer !== undefined) return answer;
-  return exchangeFor(
-    decided,
-    price,
-    whole,
-    await grantCall(decided, request, { ...ask, recall: undefined }),
-    headers,
-  );
+  return exchangeFor(decided, price, whole, await grantCall(decided, request, { ...ask, recall: undefined }), headers);
 }
 
 /** Asks for what the call needs. With `dryRun` rates and places are told and not kept; money always is. */
