@@ -102,9 +102,7 @@ describe.each(transports)("anonymous callers over %s", (transport) => {
     const { ask } = await guard({ authorize: anonymous({ secret }) }, transport);
     const first = await ask(submit, { as: null });
     const line = valueIn(first.headers, "set-cookie");
-    expect(line).toMatch(
-      /^keyway_id=[0-9a-f-]{36}\.[\w-]{22}; Path=\/; HttpOnly; SameSite=Lax; Max-Age=31536000$/,
-    );
+    expect(line).toMatch(/^keyway_id=[0-9a-f-]{36}\.[\w-]{22}; Path=\/; HttpOnly; SameSite=Lax; Max-Age=31536000$/);
     const headers = [cookieIn(first), ["sec-fetch-site", "same-origin"]] as const;
     const status = await ask(urlsOf(idIn(first)).status, { as: null, headers, ...get });
     expect([status.status, valueIn(status.headers, "set-cookie")]).toEqual([202, undefined]);
@@ -307,7 +305,13 @@ describe("A19, A22: what has no say in who calls", () => {
   it("A15, A16, A17: a cross-site form post with a cookie", async () => {
     const { upstream, ask } = await guard();
     const cookie = ["cookie", "session=ada"] as const;
-    for (const type of ["text/plain", "text/plain; application/json", "TEXT/PLAIN", "text/plain\t;x", "application/json"]) {
+    for (const type of [
+      "text/plain",
+      "text/plain; application/json",
+      "TEXT/PLAIN",
+      "text/plain\t;x",
+      "application/json",
+    ]) {
       for (const origin of ["https://evil.example", "null"]) {
         const answer = await ask(run, { as: null, type, headers: [cookie, ["origin", origin]] });
         expect(answer.status).toBe(403);

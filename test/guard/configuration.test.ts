@@ -42,8 +42,16 @@ describe("C27: limits that are no limits", () => {
     ["a window", (per) => ({ limits: { caller: { requests: { max: 1, per } } } }), ["week", 60, undefined]],
     ["jobs", (jobs) => ({ limits: { caller: { jobs } } }), wrong],
     ["streams", (streams) => ({ limits: { global: { streams } } }), wrong],
-    ["polls", (pollsPerSecond) => ({ limits: { pollsPerSecond } }), [0, -1, Number.NaN, "15", Number.POSITIVE_INFINITY]],
-    ["a budget", (usd) => ({ limits: { caller: { budget: { usd, per: "day" } } } }), wrong.filter((one) => one !== 1.5)],
+    [
+      "polls",
+      (pollsPerSecond) => ({ limits: { pollsPerSecond } }),
+      [0, -1, Number.NaN, "15", Number.POSITIVE_INFINITY],
+    ],
+    [
+      "a budget",
+      (usd) => ({ limits: { caller: { budget: { usd, per: "day" } } } }),
+      wrong.filter((one) => one !== 1.5),
+    ],
     ["a period", (per) => ({ limits: { caller: { budget: { usd: 1, per } } } }), ["hour", "year", undefined]],
     ["uploads", (perMinute) => ({ uploads: { perMinute } }), [0, ...wrong]],
     ["maxBodyBytes", (maxBodyBytes) => ({ maxBodyBytes }), [0, ...wrong.filter((one) => one !== 1.5)]],
@@ -87,7 +95,12 @@ describe("C27: limits that are no limits", () => {
 
   it("a budget where an endpoint has no price is refused with the line to write", () => {
     const limits = { caller: { budget: { usd: 1, per: "day" } } } as const;
-    for (const endpoints of ["any", ["demo/*"], { "demo/*": {} }, { "a/b": { price: { perCall: 1 } }, "c/d": {} }] as const)
+    for (const endpoints of [
+      "any",
+      ["demo/*"],
+      { "demo/*": {} },
+      { "a/b": { price: { perCall: 1 } }, "c/d": {} },
+    ] as const)
       expect(() => createKeyway({ authorize: byName, endpoints, limits })).toThrow(/needs a price for every endpoint/);
     const own = { "demo/*": { limits } };
     expect(() => createKeyway({ authorize: byName, endpoints: own })).toThrow(/needs a price for every endpoint/);
@@ -200,7 +213,11 @@ describe("dryRun", () => {
   it("never lets ownership pass, nor the caller", async () => {
     const { ask, upstream } = await guard({ dryRun: true });
     const id = idIn(await ask(submit));
-    for (const [url, how] of [[urlsOf(id).status, get], [urlsOf(id).cancel, put], [urlsOf(id).result, get]] as const)
+    for (const [url, how] of [
+      [urlsOf(id).status, get],
+      [urlsOf(id).cancel, put],
+      [urlsOf(id).result, get],
+    ] as const)
       expect((await ask(url, { ...how, as: "bob" })).status).toBe(404);
     expect((await ask(run, { as: null })).status).toBe(401);
     expect(upstream.arrivals).toHaveLength(1);
@@ -234,7 +251,9 @@ describe("check", () => {
     vi.stubEnv("NODE_ENV", "production");
     onTestFinished(() => void vi.unstubAllEnvs());
     const limits = { global: { requests: { max: 5, per: "day" } } } as const;
-    const dangers = said({ ...base, authorize: "public", dryRun: true, limits }).filter(({ level }) => level === "danger");
+    const dangers = said({ ...base, authorize: "public", dryRun: true, limits }).filter(
+      ({ level }) => level === "danger",
+    );
     expect(dangers.map(({ option }) => option)).toEqual(["authorize", "publicUrl", "dryRun"]);
   });
 
@@ -264,7 +283,9 @@ it("Q12: a million distinct ids on the memory store keep it within its keys and 
   const gate = "keyway:2:paused";
   const before = heapInUse();
   for (let at = 0; at < 1_000_000; at += 1) {
-    const counters = [{ key: `keyway:2:requests:minute:caller:${at.toString(16).padStart(32, "0")}`, max: 5, windowMs: 60_000 }];
+    const counters = [
+      { key: `keyway:2:requests:minute:caller:${at.toString(16).padStart(32, "0")}`, max: 5, windowMs: 60_000 },
+    ];
     await store.admit({ gate, recall: undefined, counters, hold: undefined });
   }
   expect(heapInUse() - before).toBeLessThan(64 * 1024 * 1024);

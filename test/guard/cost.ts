@@ -153,9 +153,14 @@ for (let round = 0; round < 7; round += 1) {
   }
 }
 
-const [off, on] = sides.map(({ polls, submits }) => ({ poll: median(polls.slice(2)), submit: median(submits.slice(2)) }));
+const [off, on] = sides.map(({ polls, submits }) => ({
+  poll: median(polls.slice(2)),
+  submit: median(submits.slice(2)),
+}));
 for (const kind of ["poll", "submit"] as const) {
   const [without, within] = [off?.[kind] ?? Number.NaN, on?.[kind] ?? Number.NaN];
-  console.log(`${kind}: ${within.toFixed(1)} µs with rules, ${without.toFixed(1)} µs without: ${(within - without).toFixed(1)} µs`);
+  console.log(
+    `${kind}: ${within.toFixed(1)} µs with rules, ${without.toFixed(1)} µs without: ${(within - without).toFixed(1)} µs`,
+  );
 }
 process.exit();

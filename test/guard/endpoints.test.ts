@@ -34,29 +34,36 @@ describe("patterns", () => {
     expect(process.cpuUsage(before).user).toBeLessThan(50_000);
   });
 
-  it.each(transports)("hold for every kind and method, case-sensitively, the first match in written order, over %s", async (transport) => {
-    const endpoints = {
-      "demo/echo": { input: () => false },
-      "demo/*": {},
-      "demo/*/fast": {},
-      "other/app/**": {},
-    };
-    const { ask, upstream } = await guard({ endpoints }, transport);
-    expect(codeOf(await ask(run))).toBe("input_refused");
-    const allowed = ["demo/other", "demo/echo/fast", "other/app", "other/app/x/y"];
-    const refused = ["Demo/other", "demo/other/slow", "other/apps", "third/app", "demo/echo/fast/x"];
-    for (const endpoint of allowed) expect((await ask(`https://fal.run/${endpoint}`)).status).toBe(200);
-    const before = upstream.arrivals.length;
-    for (const endpoint of refused) {
-      for (const target of [`https://fal.run/${endpoint}`, `https://fal.run/${endpoint}/stream`, `https://queue.fal.run/${endpoint}`]) {
-        const answer = await ask(target);
-        expect([answer.status, codeOf(answer)]).toEqual([403, "endpoint_refused"]);
+  it.each(transports)(
+    "hold for every kind and method, case-sensitively, the first match in written order, over %s",
+    async (transport) => {
+      const endpoints = {
+        "demo/echo": { input: () => false },
+        "demo/*": {},
+        "demo/*/fast": {},
+        "other/app/**": {},
+      };
+      const { ask, upstream } = await guard({ endpoints }, transport);
+      expect(codeOf(await ask(run))).toBe("input_refused");
+      const allowed = ["demo/other", "demo/echo/fast", "other/app", "other/app/x/y"];
+      const refused = ["Demo/other", "demo/other/slow", "other/apps", "third/app", "demo/echo/fast/x"];
+      for (const endpoint of allowed) expect((await ask(`https://fal.run/${endpoint}`)).status).toBe(200);
+      const before = upstream.arrivals.length;
+      for (const endpoint of refused) {
+        for (const target of [
+          `https://fal.run/${endpoint}`,
+          `https://fal.run/${endpoint}/stream`,
+          `https://queue.fal.run/${endpoint}`,
+        ]) {
+          const answer = await ask(target);
+          expect([answer.status, codeOf(answer)]).toEqual([403, "endpoint_refused"]);
+        }
       }
-    }
-    expect((await ask("https://queue.fal.run/third/app/requests/a-b-c/status", get)).status).toBe(403);
-    expect((await ask("https://queue.fal.run/third/app/requests/a-b-c/cancel", { method: "PUT" })).status).toBe(403);
-    expect(upstream.arrivals).toHaveLength(before);
-  });
+      expect((await ask("https://queue.fal.run/third/app/requests/a-b-c/status", get)).status).toBe(403);
+      expect((await ask("https://queue.fal.run/third/app/requests/a-b-c/cancel", { method: "PUT" })).status).toBe(403);
+      expect(upstream.arrivals).toHaveLength(before);
+    },
+  );
 
   it("an empty list allows nothing, and names what is missing", async () => {
     const { ask } = await guard({ endpoints: [] });
@@ -125,7 +132,9 @@ describe("an input rule", () => {
 
   it("keeps a caller from going around it: sockets, tokens, GET and queries are refused", async () => {
     for (const rule of [{ input: () => true }, { price: { perCall: 0.1 } }] as const) {
-      const { ask, askPath, upstream } = await guard({ endpoints: { "demo/echo": { ...rule, methods: ["POST", "GET"] } } });
+      const { ask, askPath, upstream } = await guard({
+        endpoints: { "demo/echo": { ...rule, methods: ["POST", "GET"] } },
+      });
       expect((await ask(`${run}?x=1`, get)).status).toBe(405);
       expect((await ask(`${run}?x=1`)).status).toBe(400);
       const token = await ask("https://rest.fal.ai/tokens/", { body: '{"allowed_apps":["demo/echo"]}' });

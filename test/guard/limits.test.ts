@@ -235,7 +235,9 @@ describe.each(transports)("jobs at once over %s", (transport) => {
     const { ask, upstream, queue, ids } = await full();
     const [id = ""] = ids;
     const log = { message: '{"status":"COMPLETED"}' };
-    upstream.answer(always(202, {}, JSON.stringify({ status: "IN_PROGRESS", request_id: queue.jobs[0]?.id, logs: [log] })));
+    upstream.answer(
+      always(202, {}, JSON.stringify({ status: "IN_PROGRESS", request_id: queue.jobs[0]?.id, logs: [log] })),
+    );
     await ask(urlsOf(id).status, get);
     upstream.answer(always(404, {}, '{"status":"NOT_FOUND"}'));
     await ask(urlsOf(id).cancel, put);
@@ -411,7 +413,11 @@ describe("pause", () => {
 it("what two namespaces count in one store is not counted together", async () => {
   const store = createMemoryStore();
   const limits = { caller: { requests: { max: 1, per: "day" } } } as const;
-  const [one, two] = [await guard({ store, limits, namespace: "one" }), await guard({ store, limits, namespace: "two" })];
-  expect([(await one.ask(run)).status, (await two.ask(run)).status, (await one.ask(run)).status]).toEqual([200, 200, 429]);
+  const [one, two] = [
+    await guard({ store, limits, namespace: "one" }),
+    await guard({ store, limits, namespace: "two" }),
+  ];
+  expect([(await one.ask(run)).status, (await two.ask(run)).status, (await one.ask(run)).status]).toEqual([
+    200, 200, 429,
+  ]);
 });
-

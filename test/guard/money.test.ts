@@ -61,9 +61,7 @@ describe.each(transports)("prices over %s", (transport) => {
     expect(await settled()).toBe(0.037);
     await ask(urls.result, get);
     expect(await settled()).toBe(0.037);
-    expect(spent).toEqual([
-      { caller: "ada", endpoint: "demo/echo", falRequestId: queue.jobs[0]?.id, usd: 0.037 },
-    ]);
+    expect(spent).toEqual([{ caller: "ada", endpoint: "demo/echo", falRequestId: queue.jobs[0]?.id, usd: 0.037 }]);
   });
 
   it("per unit, of a job: settled by its result, once; onSpend hears of it once", async () => {
@@ -271,25 +269,28 @@ describe("lazy settle", () => {
 });
 
 describe("metering", () => {
-  it.each(transports)("a stream pays each begun minute and is cut when the budget is spent, over %s", async (transport) => {
-    const { vi, onTestFinished } = await import("vitest");
-    vi.useFakeTimers({ toFake: ["Date"], now: Date.UTC(2027, 0, 5, 12) });
-    onTestFinished(() => void vi.useRealTimers());
-    const { upstream, open, usage, ended } = await priced({ perMinute: 0.4 }, { reauthorize: 20 }, transport);
-    upstream.answer(({ response }) => {
-      response.writeHead(200, { "content-type": "text/event-stream" }).write("data: 1\n\n");
-    });
-    const incoming = await open(stream);
-    await incoming.read();
-    expect(await usage()).toMatchObject({ spent: 0, reserved: 0.4 });
-    vi.setSystemTime(Date.now() + 60_000);
-    await expect.poll(usage).toMatchObject({ spent: 0, reserved: 0.8 });
-    vi.setSystemTime(Date.now() + 60_000);
-    expect((await incoming.rest()).broken).toBe(true);
-    expect((await ended()).outcome).toBe("stopped");
-    await expect.poll(usage).toMatchObject({ spent: 0.8, reserved: 0 });
-    await upstream.arrivals[0]?.closed;
-  });
+  it.each(transports)(
+    "a stream pays each begun minute and is cut when the budget is spent, over %s",
+    async (transport) => {
+      const { vi, onTestFinished } = await import("vitest");
+      vi.useFakeTimers({ toFake: ["Date"], now: Date.UTC(2027, 0, 5, 12) });
+      onTestFinished(() => void vi.useRealTimers());
+      const { upstream, open, usage, ended } = await priced({ perMinute: 0.4 }, { reauthorize: 20 }, transport);
+      upstream.answer(({ response }) => {
+        response.writeHead(200, { "content-type": "text/event-stream" }).write("data: 1\n\n");
+      });
+      const incoming = await open(stream);
+      await incoming.read();
+      expect(await usage()).toMatchObject({ spent: 0, reserved: 0.4 });
+      vi.setSystemTime(Date.now() + 60_000);
+      await expect.poll(usage).toMatchObject({ spent: 0, reserved: 0.8 });
+      vi.setSystemTime(Date.now() + 60_000);
+      expect((await incoming.rest()).broken).toBe(true);
+      expect((await ended()).outcome).toBe("stopped");
+      await expect.poll(usage).toMatchObject({ spent: 0.8, reserved: 0 });
+      await upstream.arrivals[0]?.closed;
+    },
+  );
 
   it("a stream that is priced by the call pays once, however long it is open", async () => {
     let asked = 0;
@@ -366,9 +367,9 @@ describe("onSpend", () => {
   it("names nobody for public callers", async () => {
     const { ask, spent } = await priced({ perCall: 0.1 }, { authorize: "public", limits: {} });
     await ask(run, { as: null });
-    await expect.poll(() => spent).toEqual([
-      { caller: undefined, endpoint: "demo/echo", falRequestId: undefined, usd: 0.1 },
-    ]);
+    await expect
+      .poll(() => spent)
+      .toEqual([{ caller: undefined, endpoint: "demo/echo", falRequestId: undefined, usd: 0.1 }]);
   });
 });
 

@@ -72,7 +72,8 @@ describe.each(transports)("a job over %s", (transport) => {
     const script: Script = ({ method, response, url }) => {
       const id = "019e161b-0000-7000-8000-000000000001";
       const fields = { request_id: id, status_url: elsewhere, response_url: elsewhere, cancel_url: elsewhere };
-      if (method === "POST") return respond(response, 200, { "content-type": "application/json" }, JSON.stringify(fields));
+      if (method === "POST")
+        return respond(response, 200, { "content-type": "application/json" }, JSON.stringify(fields));
       respond(response, 202, {}, JSON.stringify({ status: "IN_QUEUE", seen: url }));
     };
     upstream.answer(script);

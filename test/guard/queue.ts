@@ -62,7 +62,9 @@ export function createQueue(): Queue {
     if (verb === "cancel") return say(...cancel(job));
     if (verb === "status") return say(job.state === "COMPLETED" ? 200 : 202, fieldsOf(job));
     if (verb === "status/stream") {
-      response.writeHead(200, { "content-type": "text/event-stream" }).write(`data: ${JSON.stringify(fieldsOf(job))}\n\n`);
+      response
+        .writeHead(200, { "content-type": "text/event-stream" })
+        .write(`data: ${JSON.stringify(fieldsOf(job))}\n\n`);
       if (job.state === "COMPLETED") response.end();
       return;
     }

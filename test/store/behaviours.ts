@@ -78,11 +78,11 @@ export function describeStore(name: string, open: () => Promise<Ground>): void {
       });
 
       it("Q10: two windows on, all of it is there again; between them no more than the limit at once", async () => {
-        const short = { key: "short", max: 2, windowMs: 100 };
+        const short = { key: "short", max: 2, windowMs: 500 };
         for (let call = 0; call < 5; call += 1) await admit({ counters: [short] });
         expect(await admit({ counters: [short] })).toMatchObject({ ok: false, why: "rate" });
-        await ground.elapse(200);
-        const answers = await Promise.all([1, 2, 3].map(() => admit({ counters: [{ ...short, windowMs: hour }] })));
+        await ground.elapse(1000);
+        const answers = await Promise.all([1, 2, 3].map(() => admit({ counters: [short] })));
         expect(answers.filter(({ ok }) => ok)).toHaveLength(2);
       });
 
@@ -141,11 +141,22 @@ export function describeStore(name: string, open: () => Promise<Ground>): void {
       });
 
       it("Q15: are free when the lease of a lost hold ends", async () => {
-        for (let call = 0; call < 3; call += 1) await opened({ leaseMs: 60 });
+        for (let call = 0; call < 3; call += 1) await opened({ leaseMs: 300 });
         expect((await admit({ hold: holdOf() })).ok).toBe(false);
-        await ground.elapse(80);
+        await ground.elapse(320);
         for (let call = 0; call < 3; call += 1) await opened();
         expect(await balance()).toEqual({ spent: 300, reserved: 300 });
+      });
+
+      it("Q15: are free at once however many leases ended", async () => {
+        const crowd = { slots: [{ key: "crowd", max: 120 }], micros: 1, leaseMs: 500 };
+        const single = { slots: [{ key: "single", max: 2 }] };
+        await Promise.all(Array.from({ length: 120 }, () => opened(crowd)));
+        await opened({ ...single, leaseMs: 530 });
+        await opened(single);
+        expect((await admit({ hold: holdOf(single) })).ok).toBe(false);
+        await ground.elapse(550);
+        await opened(single);
       });
 
       it("of several kinds are taken together or not at all", async () => {
@@ -169,9 +180,9 @@ export function describeStore(name: string, open: () => Promise<Ground>): void {
       });
 
       it("are kept while the lease is renewed", async () => {
-        const hold = await opened({ leaseMs: 150, slots: [{ ...slot, max: 1 }] });
+        const hold = await opened({ leaseMs: 400, slots: [{ ...slot, max: 1 }] });
         expect(await store.extend(hold.id, hour, 0)).toBe(true);
-        await ground.elapse(200);
+        await ground.elapse(450);
         expect((await admit({ hold: holdOf({ slots: [{ ...slot, max: 1 }] }) })).ok).toBe(false);
       });
 
@@ -287,15 +298,17 @@ export function describeStore(name: string, open: () => Promise<Ground>): void {
         expect(await store.extend(hold.id, hour, 0)).toBe(false);
       });
 
-      it("of a lost job is charged whole when the lease that it was bound with ends", async () => {
-        const hold = await opened({ leaseMs: 60 });
-        await store.bind(hold.id, "job", "note", 400);
-        await ground.elapse(100);
-        if (name.includes("memory")) return;
+      it("of a bound job waits for the lease that it was bound with", async () => {
+        const hold = await opened({ leaseMs: 300 });
+        await store.bind(hold.id, "job", "note", hour);
+        await ground.elapse(350);
         expect(await balance()).toEqual({ spent: 0, reserved: 100 });
-        await ground.elapse(320);
-        expect(await balance()).toEqual({ spent: 100, reserved: 0 });
-        expect(await store.settle({ job: "job" }, {})).toBeNull();
+        const other = await opened();
+        await store.bind(other.id, "other", "note", 60);
+        await ground.elapse(80);
+        expect(await balance()).toEqual({ spent: 100, reserved: 100 });
+        expect(await store.settle({ job: "other" }, {})).toBeNull();
+        expect(await store.openJobs("account", 9)).toMatchObject([{ job: "job" }]);
       });
 
       it("of many lost holds is charged, all of them", async () => {
@@ -393,10 +406,10 @@ export function describeStore(name: string, open: () => Promise<Ground>): void {
 
     describe("values", () => {
       it("are kept for their lease", async () => {
-        await store.put("value", "one", 60);
+        await store.put("value", "one", 300);
         await store.put("other", "x".repeat(200_000), hour);
         expect(await store.get("value")).toBe("one");
-        await ground.elapse(80);
+        await ground.elapse(320);
         expect(await store.get("value")).toBeNull();
         expect((await store.get("other"))?.length).toBe(200_000);
         await store.put("other", "", hour);
@@ -407,9 +420,9 @@ export function describeStore(name: string, open: () => Promise<Ground>): void {
       });
 
       it("can be claimed by one", async () => {
-        const claims = await Promise.all(Array.from({ length: 20 }, () => store.claim("name", 60)));
+        const claims = await Promise.all(Array.from({ length: 20 }, () => store.claim("name", 300)));
         expect(claims.filter(Boolean)).toHaveLength(1);
-        await ground.elapse(80);
+        await ground.elapse(320);
         expect(await store.claim("name", hour)).toBe(true);
         await store.remove("name");
         expect(await store.claim("name", hour)).toBe(true);

@@ -9,6 +9,8 @@ import { startShim } from "./shim.ts";
 
 /** 250 ms for the decision, and some for a busy machine that plays caller, proxy and upstream at once. */
 const decided = 600;
+/** A hundred calls at once take that machine a while, whatever the decision. */
+const burst = 5000;
 const recovered = 2000;
 
 describe.each(clientNames)("a whole Keyway when Redis fails, by %s", (name) => {
@@ -77,7 +79,7 @@ describe.each(clientNames)("a whole Keyway when Redis fails, by %s", (name) => {
     const outcomes = await Promise.all(load);
     expect(outcomes.some(({ status }) => status === 200)).toBe(true);
     expect(outcomes.some(({ status }) => status === 500)).toBe(true);
-    for (const outcome of outcomes) if (outcome.status !== 200) expectRefused(outcome);
+    for (const outcome of outcomes) if (outcome.status !== 200) expectRefused(outcome, burst);
     expectRefused(await proxy.submit());
     expect(await proxy.poll(fields["request_id"])).toMatchObject({ status: 200, fields: { status: "IN_QUEUE" } });
     proxy.state = "COMPLETED";
@@ -94,9 +96,10 @@ describe.each(clientNames)("a whole Keyway when Redis fails, by %s", (name) => {
     expect((await proxy.submit()).status).toBe(200);
     const before = proxy.upstream.arrivals.length;
     shim.delay = 5000;
-    for (const outcome of await Promise.all(Array.from({ length: 50 }, proxy.submit))) expectRefused(outcome);
+    for (const outcome of await Promise.all(Array.from({ length: 50 }, proxy.submit))) expectRefused(outcome, burst);
     const late = await Promise.all(Array.from({ length: 200 }, proxy.submit));
-    for (const outcome of late) expectRefused(outcome);
+    for (const outcome of late) expectRefused(outcome, burst);
+    expectRefused(await proxy.submit());
     expect(proxy.upstream.arrivals).toHaveLength(before);
     shim.delay = 0;
     expect(await recovery(proxy)).toBeLessThan(6000);
@@ -110,10 +113,10 @@ describe.each(clientNames)("a whole Keyway when Redis fails, by %s", (name) => {
     fake.answer(() => undefined);
     const proxy = await bringUp(fake.port);
     expectRefused(await proxy.submit());
-    for (const outcome of await Promise.all(Array.from({ length: 100 }, proxy.submit))) {
-      expectRefused(outcome);
-      expect(outcome.ms).toBeLessThan(250);
-    }
+    for (const outcome of await Promise.all(Array.from({ length: 100 }, proxy.submit))) expectRefused(outcome, burst);
+    const next = await proxy.submit();
+    expectRefused(next);
+    expect(next.ms).toBeLessThan(200);
     const methods = fake.commands.filter(([command]) => command === "EVALSHA").map((command) => command[4]);
     expect(methods.filter((method) => method === "admit")).toHaveLength(1);
     expect(methods.filter((method) => method !== "admit" && method !== "settle")).toEqual([]);
@@ -128,7 +131,7 @@ describe.each(clientNames)("a whole Keyway when Redis fails, by %s", (name) => {
     closers.push(proxy.close);
     await store.get("anything");
     shim.delay = 600;
-    for (const outcome of await Promise.all(Array.from({ length: 5 }, proxy.submit))) expectRefused(outcome);
+    for (const outcome of await Promise.all(Array.from({ length: 5 }, proxy.submit))) expectRefused(outcome, burst);
     shim.delay = 0;
     await pause(1500);
     for (let call = 0; call < 5; call += 1) expect((await proxy.submit()).status).toBe(200);

@@ -119,5 +119,7 @@ function errorOf({ code, upstreamStatus, outcome }: CallEvent): string | undefin
 }
 
 function stated(fields: Readonly<Record<string, string | number | undefined>>): Attributes {
-  return Object.fromEntries(Object.entries(fields).filter((entry): entry is [string, string | number] => entry[1] !== undefined));
+  return Object.fromEntries(
+    Object.entries(fields).filter((entry): entry is [string, string | number] => entry[1] !== undefined),
+  );
 }
