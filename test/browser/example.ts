@@ -1,0 +1,41 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+
+const server = join(import.meta.dirname, "../../examples/express/server.ts");
+
+/** The Express example in a process of its own. */
+export interface Example {
+  readonly port: number;
+  /** Asks it to leave, and waits until it has. Rejects when it left badly. */
+  readonly close: () => Promise<void>;
+}
+
+/** Starts the example as `npm start` does, on a free port unless `PORT` is given. */
+export async function startExample(env: Readonly<Record<string, string>>): Promise<Example> {
+  const child = spawn(process.execPath, ["--conditions=@keyway/source", server], {
+    env: { PATH: process.env["PATH"], PORT: "0", ...env },
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  return {
+    port: await portOf(child),
+    async close() {
+      const left = once(child, "exit");
+      child.kill("SIGTERM");
+      const [code, signal]: unknown[] = await left;
+      if (code !== 0) throw new Error(`The example left with ${String(code ?? signal)}.`);
+    },
+  };
+}
+
+async function portOf({ stdout }: ChildProcess): Promise<number> {
+  if (stdout === null) throw new Error("no output");
+  for await (const line of createInterface(stdout)) {
+    const port = /^Keyway's example is at http:.*:(\d+)$/.exec(line)?.[1];
+    if (port === undefined) continue;
+    stdout.resume();
+    return Number(port);
+  }
+  throw new Error("The example left before it listened.");
+}
