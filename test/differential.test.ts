@@ -7,6 +7,9 @@ import { type Seen, createRecorder } from "./client/recording.ts";
 import type { Mounted } from "./conformance/mount.ts";
 import { mounts } from "./conformance/mounts/all.ts";
 import { byName } from "./conformance/stage.ts";
+import { leaveNothingOpen } from "./conformance/leftovers.ts";
+
+leaveNothingOpen();
 
 /** Everything that could differ: what the app's author sees, what the client got, what fal got. */
 interface Trace {

@@ -7,6 +7,9 @@ import { describe, expect, it, onTestFinished } from "vitest";
 import { type Mount, listen } from "./conformance/mount.ts";
 import { byName, listenToConsole, requestId, run, stage, submit } from "./conformance/stage.ts";
 import { type Upstream, always, startUpstream } from "./upstream.ts";
+import { leaveNothingOpen } from "./conformance/leftovers.ts";
+
+leaveNothingOpen();
 
 const path = "/api/fal/proxy";
 const odd = '{ "seed":9007199254740993, "a":1.0, "a":2, "b":"\\u00e9" }';

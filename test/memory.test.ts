@@ -8,6 +8,9 @@ import { run } from "./conformance/stage.ts";
 import type { Report } from "./memory/serve.ts";
 import { type Upstream, startUpstream } from "./upstream.ts";
 import { answerTo, open, send } from "./wire.ts";
+import { leaveNothingOpen } from "./conformance/leftovers.ts";
+
+leaveNothingOpen();
 
 const megabyte = 1024 * 1024;
 const most = 64 * megabyte;

@@ -11,6 +11,9 @@ import { canary, forms, found } from "./secrets/canary.ts";
 import type { Listening } from "./secrets/serve.ts";
 import { type Script, type Upstream, always, raw, startUpstream } from "./upstream.ts";
 import { type HeaderLine, type Sent, send } from "./wire.ts";
+import { leaveNothingOpen } from "./conformance/leftovers.ts";
+
+leaveNothingOpen();
 
 const json = { "content-type": "application/json" };
 const submitted = JSON.stringify({ request_id: "r-1", status_url: `${job}/status` });

@@ -10,6 +10,9 @@ import { type Stage, byName, codeOf, job, run, stage } from "./conformance/stage
 import { type Led, redirectFal } from "./redirect.ts";
 import { type Certificate, type Upstream, startUpstream } from "./upstream.ts";
 import { answerTo } from "./wire.ts";
+import { leaveNothingOpen } from "./conformance/leftovers.ts";
+
+leaveNothingOpen();
 
 const falKey = "tls-key-id:tls-key-secret";
 const hosts = ["fal.run", "queue.fal.run", "rest.fal.ai"];

@@ -145,10 +145,3 @@ export const patterns: Readonly<Record<string, Pattern>> = {
     return errorOf(stream.done());
   },
 };
-
-/** Patterns that the client repeats by itself, with its own waits between. */
-export const repeated: Readonly<Record<string, Pattern>> = {
-  "429 of a run": (fal) => errorOf(fal.run("demo/fail", { input: { error: "concurrent_requests_limit" } })),
-  "503 of a run": (fal) => errorOf(fal.run("demo/fail", { input: { error: "runner_disconnected" } })),
-  "502 in HTML": (fal) => errorOf(fal.run("demo/fail", { input: { error: "html" } })),
-};

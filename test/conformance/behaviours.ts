@@ -15,11 +15,13 @@ import { requests } from "./behaviours/requests.ts";
 import { sockets } from "./behaviours/sockets.ts";
 import { streams } from "./behaviours/streams.ts";
 import { tokens } from "./behaviours/tokens.ts";
+import { leaveNothingOpen } from "./leftovers.ts";
 import type { Mount } from "./mount.ts";
 
 /** The one suite: what every mount must do. */
 export function behaviours(mount: Mount): void {
   describe(mount.name, () => {
+    leaveNothingOpen();
     answers(mount);
     answerHeaders(mount);
     requests(mount);

@@ -3,7 +3,7 @@ import { Readable } from "node:stream";
 import { toLines } from "../wire.ts";
 
 /** What the host tells a web handler beside the Request. */
-export interface HostContext {
+interface HostContext {
   readonly address: string | undefined;
   waitUntil(work: Promise<unknown>): void;
 }

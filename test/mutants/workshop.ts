@@ -26,7 +26,7 @@ export interface Workshop {
 }
 
 /** `broken`: the tests did not run at all. */
-export interface Outcome {
+interface Outcome {
   readonly how: "green" | "red" | "broken";
   readonly output: string;
 }

@@ -146,6 +146,28 @@ export function breaking(mount: Mount): void {
       expect(upstream.arrivals).toHaveLength(1);
     });
 
+    it("bytes that nobody asked for, on an idle connection, are no answer to the next call", async () => {
+      const { upstream, ask } = await stage(mount);
+      expect((await ask(run)).body.toString()).toBe('{"ok":true}');
+      const idle = upstream.arrivals[0];
+      idle?.socket.write("HTTP/1.1 200 OK\r\ncontent-length: 8\r\n\r\npoisoned");
+      await idle?.closed;
+      expect((await ask(run)).body.toString()).toBe('{"ok":true}');
+      expect(upstream.arrivals).toHaveLength(2);
+    });
+
+    it.each([
+      ["204", "HTTP/1.1 204 No Content\r\ncontent-length: 5\r\n\r\nextra", 204],
+      ["304", "HTTP/1.1 304 Not Modified\r\n\r\nextra", 304],
+    ])("a body behind %s is dropped, and is no answer to the next call", async (_name, bytes, status) => {
+      const { upstream, ask } = await stage(mount);
+      upstream.answer(raw(bytes));
+      const answer = await ask(run);
+      expect([answer.status, answer.body.length, answer.broken]).toEqual([status, 0, false]);
+      upstream.answer(always(200, json, '{"fine":true}'));
+      expect((await ask(run)).body.toString()).toBe('{"fine":true}');
+    });
+
     it("after a failure the next call is right", async () => {
       const { upstream, ask } = await stage(mount);
       for (const [, script] of silences) {
