@@ -20,6 +20,17 @@ export interface Trace {
   dropped(name: string): void;
 }
 
+/** A store that is down fails every call; one line in a while says so. Milliseconds. */
+const storeLineEvery = 10_000;
+const storeLines = new WeakMap<Settings, number>();
+
+function isDue(settings: Settings): boolean {
+  const now = settings.now();
+  if (Math.abs(now - (storeLines.get(settings) ?? Number.NEGATIVE_INFINITY)) < storeLineEvery) return false;
+  storeLines.set(settings, now);
+  return true;
+}
+
 const namedHeaders = new WeakMap<Settings, Set<string>>();
 
 export function createTrace(head: Head, settings: Settings): Trace {
@@ -84,6 +95,7 @@ export function createTrace(head: Head, settings: Settings): Trace {
       }));
     },
     logError(error) {
+      if (error.code === "store_unavailable" && !isDue(settings)) return;
       if (error.status >= 500 || error.log !== undefined)
         settings.log.error(`${error.code}: ${error.log ?? error.message}`, error.cause);
     },
