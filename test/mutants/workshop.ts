@@ -55,21 +55,30 @@ export function createWorkshop(): Workshop {
   }
   linkModules(folder);
   return {
-    plant({ name, file, replace }) {
-      const path = join(folder, "packages", file);
-      const original = readFileSync(path, "utf8");
-      let changed = original;
-      for (const [text, other] of Object.entries(replace)) {
-        if (!changed.includes(text))
-          throw new Error(`"${name}" cannot be planted: packages/${file} does not hold ${text}`);
-        changed = changed.replaceAll(text, other);
-      }
-      writeFileSync(path, changed);
-      return () => writeFileSync(path, original);
-    },
+    plant: (fault) => plant(fault, join(folder, "packages", fault.package, "src")),
     run: (files) => runTests(folder, files),
     close: () => rmSync(folder, { recursive: true, force: true }),
   };
+}
+
+/** Changes the sources below a folder, wherever the texts stand; tests beside them stay. */
+function plant({ name, replace }: Fault, folder: string): () => void {
+  const sources = new Map<string, string>();
+  for (const file of readdirSync(folder, { recursive: true, encoding: "utf8" })) {
+    const path = join(folder, file);
+    if (file.endsWith(".ts") && !file.endsWith(".test.ts")) sources.set(path, readFileSync(path, "utf8"));
+  }
+  const changed = new Map(sources);
+  for (const [text, other] of Object.entries(replace)) {
+    const holding = [...changed].filter(([, source]) => source.includes(text));
+    if (holding.length === 0) throw new Error(`"${name}" cannot be planted: no source holds ${text}`);
+    for (const [path, source] of holding) changed.set(path, source.replaceAll(text, other));
+  }
+  const write = (texts: ReadonlyMap<string, string>): void => {
+    for (const [path, text] of texts) if (changed.get(path) !== sources.get(path)) writeFileSync(path, text);
+  };
+  write(changed);
+  return () => write(sources);
 }
 
 /** Everything that is installed, but our own packages are those of the copy. */
