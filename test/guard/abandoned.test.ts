@@ -3,9 +3,9 @@ import { describe, expect, it } from "vitest";
 import { submit } from "../conformance/stage.ts";
 import { type Guarded, type Transport, get, guard, idIn, put, transports, urlsOf } from "./ground.ts";
 
-/** Cancels what nobody has asked about for a fifth of a second. */
+/** Cancels what nobody has asked about for a second. */
 function leaving(transport: Transport, options: Parameters<typeof guard>[0] = {}): Promise<Guarded> {
-  return guard({ abandoned: "cancel", timeouts: { abandoned: 200 }, ...options }, transport);
+  return guard({ abandoned: "cancel", timeouts: { abandoned: 1000 }, ...options }, transport);
 }
 
 function cancelsIn({ upstream }: Guarded): number {

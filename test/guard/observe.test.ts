@@ -26,7 +26,7 @@ const canary = {
 async function exercise(observe: Observe): Promise<void> {
   const { ask, upstream, queue } = await guard({
     observe,
-    authorize: ({ cookie }) => (cookie("session") === canary.cookie ? { id: "ada" } : null),
+    authorize: ({ cookie }) => (cookie("session") === canary.cookie ? { id: "zuzana" } : null),
     endpoints: { "demo/echo": {}, "demo/ruled": { input: () => false } },
     limits: { caller: { requests: { max: 3, per: "day" } } },
   });
@@ -174,5 +174,6 @@ describe("toOpenTelemetry", () => {
 });
 
 function showsNothing(text: string): void {
-  for (const secret of [...Object.values(canary), ...canary.key.split(":"), "ada"]) expect(text).not.toContain(secret);
+  for (const secret of [...Object.values(canary), ...canary.key.split(":"), "zuzana"])
+    expect(text).not.toContain(secret);
 }

@@ -94,11 +94,11 @@ describe("hostile bodies", () => {
     }
   });
   it("long names at each depth cost no more than their length", () => {
-    const started = performance.now();
+    const before = process.cpuUsage();
     const depth = 1000;
     const text = `${`{"a":1.0,"${"k".repeat(980)}":`.repeat(depth)}1.0${"}".repeat(depth)}`;
     expect(roundTrip(text)).toBe(text);
-    expect(performance.now() - started).toBeLessThan(500);
+    expect(process.cpuUsage(before).user / 1000).toBeLessThan(1000);
   });
   it("names of prototypes stay names", () => {
     const { value } = read('{"__proto__":{"polluted":true}}');

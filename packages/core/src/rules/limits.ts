@@ -174,10 +174,14 @@ function holdOf(
   if (!spends(call)) return undefined;
   const slots = places ? scopes.flatMap(({ name, limits }) => slotOf(call, name, limits)) : [];
   if (slots.length === 0 && micros === undefined) return undefined;
-  const { connect, finish, head, openLease, runHead, streamIdle } = settings.timeouts;
+  const { connect, finish, head, jobLease, openLease, runHead, streamIdle } = settings.timeouts;
   // A job's lease begins when its submit is answered: until then a crash must not hold its place for a day.
   const submitLease = openLease + connect + head + finish;
-  const leaseMs = isOpen(call) ? openLease : call.kind === "submit" ? submitLease : runHead + streamIdle;
+  const leaseMs = isOpen(call)
+    ? openLease
+    : call.kind === "submit"
+      ? Math.min(jobLease, submitLease)
+      : runHead + streamIdle;
   const counted = scopes.filter(({ label, limits }) => countsMoney(call, label, limits, micros));
   const now = settings.now();
   const accounts = counted.map(({ name, limits }) => accountOf(name, limits.budget, now));
