@@ -53,7 +53,7 @@ describeInBrowser("the example's page", [lan], (browser) => {
       KEYWAY_UPSTREAM: url,
       FAL_KEY: canary,
     });
-  });
+  }, 60_000);
   afterAll(async () => {
     await example.close();
     await emulator.close();
