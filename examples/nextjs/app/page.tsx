@@ -4,7 +4,7 @@ export default function Page() {
   return (
     <>
       <Playground />
-      <noscript>This page calls fal.ai with fal&apos;s JavaScript client, so it needs JavaScript.</noscript>
+      <noscript>This page needs JavaScript: it calls fal.ai with the official client.</noscript>
     </>
   );
 }
