@@ -219,7 +219,9 @@ describe("lazy settle", () => {
     for (const job of queue.jobs) Object.assign(job, { state: "COMPLETED", units: "1" });
     expect((await ask(submit)).status).toBe(200);
     expect(await usage()).toMatchObject({ spent: 0.2, reserved: 0.5 });
-    expect(spent.map(({ falRequestId }) => falRequestId).sort()).toEqual(queue.jobs.slice(0, 2).map(({ id }) => id));
+    expect(new Set(spent.map(({ falRequestId }) => falRequestId))).toEqual(
+      new Set(queue.jobs.slice(0, 2).map(({ id }) => id)),
+    );
   });
 
   it("charges by seconds what is priced by seconds", async () => {

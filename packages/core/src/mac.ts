@@ -6,7 +6,7 @@ export type Hmac = (secret: string, message: Uint8Array) => Uint8Array | Promise
 /** How this instance computes HMACs: by WebCrypto, until a transport brings the platform's own, which is faster. */
 export interface Macs {
   readonly hmac: Hmac;
-  use(faster: Hmac): void;
+  readonly use: (faster: Hmac) => void;
 }
 
 export function createMacs(): Macs {

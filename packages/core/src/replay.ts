@@ -60,7 +60,7 @@ export async function recallAnswer(
 /** A submit that may be repeated: where its caller's answers stand, and what makes it the same submit. */
 export interface Replay {
   readonly key: string;
-  digest(): Promise<string | undefined>;
+  readonly digest: () => Promise<string | undefined>;
 }
 
 /** What a repeated submit finds: the first one under way, its answer, or nothing, so that it is a new one. */
