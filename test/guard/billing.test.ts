@@ -14,7 +14,7 @@ function recorded(pages: readonly (Page | object)[], status = 200) {
   const asked: { url: URL; authorization: string | null; redirect: string | undefined }[] = [];
   const answer: typeof fetch = async (url, init) => {
     const authorization = new Headers(init?.headers).get("authorization");
-    asked.push({ url: new URL(String(url)), authorization, redirect: init?.redirect });
+    asked.push({ url: new URL(url instanceof Request ? url.url : url), authorization, redirect: init?.redirect });
     return Response.json(pages[asked.length - 1] ?? {}, { status });
   };
   return { asked, fetch: answer };

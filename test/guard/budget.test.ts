@@ -78,7 +78,12 @@ function createLedger() {
     const id = `hold-${calls.length}`;
     const micros = reserve * perUnit;
     const hold = {
-      ...{ id, micros, perUnit, perSecond: undefined, slots: [{ key: "slots", max: 5 }], leaseMs: 60_000 },
+      id,
+      micros,
+      perUnit,
+      perSecond: undefined,
+      slots: [{ key: "slots", max: 5 }],
+      leaseMs: 60_000,
       accounts: [
         { key: accounts[caller] ?? "", limit: budgets.caller, until },
         { key: all, limit: budgets.global, until },

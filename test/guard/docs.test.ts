@@ -149,7 +149,7 @@ describe("the steps", () => {
 
   it("5: on the server", async () => {
     const { draw, jobOf } = await load<{
-      draw(user: string, prompt: string): Promise<{ request_id: string }>;
+      draw: (user: string, prompt: string) => Promise<{ request_id: string }>;
       jobOf: Keyway["openJob"];
     }>("lib/actions.ts");
     const { keyway } = await load<{ keyway: Keyway }>("lib/money.ts");

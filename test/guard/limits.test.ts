@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { type KeywayOptions, createMemoryStore } from "@keyway/core";
 import { describe, expect, it } from "vitest";
 import { WebSocket, WebSocketServer } from "ws";
-import { always } from "../upstream.ts";
+import { type Script, always } from "../upstream.ts";
 import { type Received, valueIn } from "../wire.ts";
 import { codeOf, run, stream, submit } from "../conformance/stage.ts";
 import { type Guarded, get, guard, idIn, put, transports, urlsOf } from "./ground.ts";
@@ -166,7 +166,7 @@ describe("status polls", () => {
     const { status } = urlsOf(idIn(await stage.ask(submit)));
     return {
       ...stage,
-      async polls(everyMs: number, times: number): Promise<number> {
+      polls: async (everyMs: number, times: number): Promise<number> => {
         let refused = 0;
         for (let time = 0; time < times; time += 1) {
           const answer = await stage.ask(status, get);
@@ -287,7 +287,7 @@ describe("jobs at once", () => {
   });
 });
 
-const openEnded = ({ response }: { response: import("node:http").ServerResponse }): void => {
+const openEnded: Script = ({ response }) => {
   response.writeHead(200, { "content-type": "text/event-stream" }).write("data: 1\n\n");
 };
 

@@ -219,7 +219,9 @@ describe("lazy settle", () => {
     for (const job of queue.jobs) Object.assign(job, { state: "COMPLETED", units: "1" });
     expect((await ask(submit)).status).toBe(200);
     expect(await usage()).toMatchObject({ spent: 0.2, reserved: 0.5 });
-    expect(spent.map(({ falRequestId }) => falRequestId).sort()).toEqual(queue.jobs.slice(0, 2).map(({ id }) => id));
+    expect(new Set(spent.map(({ falRequestId }) => falRequestId))).toEqual(
+      new Set(queue.jobs.slice(0, 2).map(({ id }) => id)),
+    );
   });
 
   it("charges by seconds what is priced by seconds", async () => {
@@ -380,6 +382,6 @@ it("a submit answer without an id is charged when its lease is over, never free"
   upstream.answer(({ response }) => respond(response, 200, {}, "{}"));
   expect((await ask(submit)).status).toBe(500);
   expect(await usage()).toMatchObject({ spent: 0, reserved: 0.4 });
-  clock.ms += 61_000;
+  clock.ms += 50 * 60_000;
   expect(await usage()).toMatchObject({ spent: 0.4, reserved: 0 });
 });

@@ -22,11 +22,13 @@ const canary = {
   query: "canary-query-0123456789",
 };
 
+const callerId = "ada@shop.example";
+
 /** Makes one call of each sort: done, refused in several ways, failed upstream, a job. */
 async function exercise(observe: Observe): Promise<void> {
   const { ask, upstream, queue } = await guard({
     observe,
-    authorize: ({ cookie }) => (cookie("session") === canary.cookie ? { id: "zuzana" } : null),
+    authorize: ({ cookie }) => (cookie("session") === canary.cookie ? { id: callerId } : null),
     endpoints: { "demo/echo": {}, "demo/ruled": { input: () => false } },
     limits: { caller: { requests: { max: 3, per: "day" } } },
   });
@@ -140,12 +142,9 @@ describe("toOpenTelemetry", () => {
     const duration = metrics.find(({ descriptor }) => descriptor.name === "http.client.request.duration");
     expect(duration?.descriptor.unit).toBe("s");
     const points = duration?.dataPoints ?? [];
-    expect(points.map(({ attributes }) => attributes["keyway.call.kind"]).sort()).toEqual([
-      "run",
-      "run",
-      "status",
-      "submit",
-    ]);
+    expect(new Set(points.map(({ attributes }) => attributes["keyway.call.kind"]))).toEqual(
+      new Set(["run", "status", "submit"]),
+    );
     for (const { attributes, value } of points) {
       expect(Object.keys(attributes)).not.toContain("enduser.pseudo.id");
       expect(Object.keys(attributes)).not.toContain("keyway.call.id");
@@ -174,6 +173,6 @@ describe("toOpenTelemetry", () => {
 });
 
 function showsNothing(text: string): void {
-  for (const secret of [...Object.values(canary), ...canary.key.split(":"), "zuzana"])
+  for (const secret of [...Object.values(canary), ...canary.key.split(":"), callerId])
     expect(text).not.toContain(secret);
 }

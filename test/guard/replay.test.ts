@@ -20,7 +20,7 @@ async function slow(transport: Transport, options: Parameters<typeof guard>[0] =
     ...stage,
     go: () => gate.resolve(),
     /** Submits, leaves when the submit has reached upstream, and waits until the proxy knows. */
-    async leave(target = submit, asked: Parameters<typeof stage.start>[1] = {}, known = true) {
+    leave: async (target = submit, asked: Parameters<typeof stage.start>[1] = {}, known = true) => {
       const before = marks;
       const request = stage.start(target, asked);
       await stage.upstream.next();
