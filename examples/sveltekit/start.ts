@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { createServer } from "node:net";
+import { connect, createServer } from "node:net";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -27,13 +27,14 @@ const app = spawn(process.execPath, command, {
     ...(upstream.url && { KEYWAY_UPSTREAM: upstream.url }),
   },
 });
-console.log(`Keyway's example is at ${publicUrl}`);
-console.log(`Calls go to ${upstream.name}.`);
-
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => app.kill(signal));
 app.on("exit", (code) => {
   void upstream.close().then(() => process.exit(code ?? 0));
 });
+
+await answers();
+console.log(`Keyway's example is at ${publicUrl}`);
+console.log(`Calls go to ${upstream.name}.`);
 
 interface Upstream {
   readonly name: string;
@@ -75,6 +76,19 @@ async function findPort(text: string): Promise<number> {
   const address = probe.address();
   await new Promise((resolve) => probe.close(resolve));
   return typeof address === "object" && address !== null ? address.port : asked;
+}
+
+/** Resolves when the app takes connections. */
+async function answers(): Promise<void> {
+  for (;;) {
+    const socket = connect({ port, host });
+    const isOpen = await new Promise((resolve) => {
+      socket.once("connect", () => resolve(true)).once("error", () => resolve(false));
+    });
+    socket.destroy();
+    if (isOpen) return;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
 }
 
 function fail(message: string): never {

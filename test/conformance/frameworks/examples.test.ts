@@ -110,13 +110,12 @@ describe.each([
 /** Waits until the example says where it is and answers there. */
 async function listening({ stdout }: ChildProcess, said: string[]): Promise<string> {
   if (stdout === null) throw new Error("no output");
-  let origin: string | undefined;
   for await (const line of createInterface(stdout)) {
     said.push(`${line}\n`);
-    origin ??= /^Keyway's example is at (http:.*)$/.exec(line)?.[1];
-    if (origin !== undefined && /Ready in|Listening on|Local:.*\d+\/?$/.test(line)) break;
+    const origin = /^Keyway's example is at (http:.*)$/.exec(line)?.[1];
+    if (origin === undefined) continue;
+    stdout.resume();
+    return origin;
   }
-  stdout.resume();
-  if (origin === undefined) throw new Error(`the example left before it listened: ${said.join("")}`);
-  return origin;
+  throw new Error(`the example left before it listened: ${said.join("")}`);
 }
