@@ -1,0 +1,3 @@
+import { tryPage } from "../../browser/page.ts";
+
+tryPage("nextjs");
