@@ -218,6 +218,11 @@ export function resolveOptions(options: KeywayOptions): Settings {
 }
 
 function warnAtCreation(settings: Settings, production: boolean, inMemory: boolean): void {
+  if (production && settings.limits.global.budget === undefined && settings.limits.global.requests === undefined) {
+    settings.log.warn(
+      'no cap for all callers together is stated; write limits: { global: { requests: { max: 10_000, per: "day" } } }, or a budget',
+    );
+  }
   if (settings.apiKey === undefined && keyFromEnvironment() === undefined) {
     settings.log.warn("FAL_KEY is not set: every call will be answered 500 key_missing until it is");
   }
