@@ -20,9 +20,10 @@ const app = spawn(process.execPath, [next, isDev ? "dev" : "start", "--port", St
     ...(upstream.url && { KEYWAY_UPSTREAM: upstream.url }),
   },
 });
-for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => app.kill(signal));
+let leaving = false;
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => (leaving = app.kill(signal)));
 app.on("exit", (code) => {
-  void upstream.close().then(() => process.exit(code ?? 0));
+  void upstream.close().then(() => process.exit(leaving ? 0 : (code ?? 1)));
 });
 
 await answers();

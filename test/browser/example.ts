@@ -3,17 +3,25 @@ import { once } from "node:events";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 
-const server = join(import.meta.dirname, "../../examples/express/server.ts");
+/** How each example is started: Express as `npm start` does, the others from their builds. */
+const servers = {
+  express: "express/server.ts",
+  nextjs: "nextjs/start.ts",
+  sveltekit: "sveltekit/start.ts",
+} as const;
 
-/** The Express example in a process of its own. */
+export type ExampleName = keyof typeof servers;
+
+/** An example in a process of its own. */
 export interface Example {
   readonly port: number;
   /** Asks it to leave, and waits until it has. Rejects when it left badly. */
   readonly close: () => Promise<void>;
 }
 
-/** Starts the example as `npm start` does, on a free port unless `PORT` is given. */
-export async function startExample(env: Readonly<Record<string, string>>): Promise<Example> {
+/** Starts an example on a free port unless `PORT` is given. */
+export async function startExample(name: ExampleName, env: Readonly<Record<string, string>>): Promise<Example> {
+  const server = join(import.meta.dirname, "../../examples", servers[name]);
   const child = spawn(process.execPath, ["--conditions=@keyway/source", server], {
     env: { PATH: process.env["PATH"], PORT: "0", ...env },
     stdio: ["ignore", "pipe", "inherit"],
