@@ -60,14 +60,15 @@ describe.each(transports)('abandoned: "cancel" over %s', (transport) => {
   it("a job that is over is left alone, however often its status was read, and one that its caller cancelled", async () => {
     const stage = await leaving(transport);
     const { ask, queue } = stage;
-    const [done, cancelled] = [idIn(await ask(submit)), idIn(await ask(submit))];
-    Object.assign(queue.jobs[0] ?? {}, { state: "COMPLETED" });
+    const [done, cancelled, read] = [idIn(await ask(submit)), idIn(await ask(submit)), idIn(await ask(submit))];
+    for (const job of [0, 2]) Object.assign(queue.jobs[job] ?? {}, { state: "COMPLETED" });
+    for (let time = 0; time < 3; time += 1) await ask(urlsOf(read).status, get);
     for (let time = 0; time < 3; time += 1) await ask(urlsOf(done).status, get);
     await ask(urlsOf(done).result, get);
     await ask(urlsOf(done).result, { method: "HEAD" });
     await ask(urlsOf(cancelled).cancel, put);
     await aWhile(stage);
-    expect(queue.jobs.slice(0, 2).map(({ cancels }) => cancels)).toEqual([0, 1]);
+    expect(queue.jobs.slice(0, 3).map(({ cancels }) => cancels)).toEqual([0, 1, 0]);
   });
 
   it("a job whose caller left during the submit is cancelled", async () => {

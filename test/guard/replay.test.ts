@@ -74,7 +74,13 @@ describe.each(transports)("a submit whose caller left, over %s", (transport) => 
   });
 
   it("keeps all of them when a page with five submits is closed", async () => {
-    const { leave, go, ended, ask, queue } = await slow(transport);
+    const store = createMemoryStore();
+    const get: typeof store.get = async (key) => {
+      const value = await store.get(key);
+      await new Promise((resolve) => setImmediate(resolve));
+      return value;
+    };
+    const { leave, go, ended, ask, queue } = await slow(transport, { store: { ...store, get } });
     const bodies = [1, 2, 3, 4, 5].map((n) => JSON.stringify({ n }));
     await Promise.all(bodies.map((one) => leave(submit, { body: one })));
     go();
