@@ -7,7 +7,7 @@ import { type HeaderLine, type Incoming, type Received, type Sent, open, send, s
 import type { Mount, Mounted } from "./mount.ts";
 
 /** A request to the proxy: JSON by `ada` with POST unless it says otherwise. */
-export interface Asked extends Sent {
+interface Asked extends Sent {
   /** Whose bearer is sent; null for none. */
   readonly as?: string | null;
   /** The content-type; null for none. */

@@ -51,7 +51,7 @@ function greeting([name]: readonly string[]): string | undefined {
   return name?.startsWith("EVAL") ? undefined : "+OK\r\n";
 }
 
-export function bulk(text: string): string {
+function bulk(text: string): string {
   return `$${Buffer.byteLength(text)}\r\n${text}\r\n`;
 }
 

@@ -13,7 +13,7 @@ export interface FrameScanner {
   frames(): number;
 }
 
-export interface Scanned {
+interface Scanned {
   readonly pass: Buffer;
   /** Why nothing more may pass, as a close code: 1009 too large, 1008 too many control frames. */
   readonly violation: 1008 | 1009 | undefined;
