@@ -1,0 +1,142 @@
+// Makes a fresh app with each framework's own starter, installs Keyway from packed tarballs, copies the snippet of the package's README
+// into it, and runs it. Needs the package registry.
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { listenOnFreePort, startUpstream } from "./upstream.ts";
+
+interface Starter {
+  readonly name: string;
+  readonly create: readonly string[];
+  /** The command of the app's framework, in its node_modules. */
+  readonly command: string;
+  readonly dev: (port: number) => readonly string[];
+  /** Packages to pack, the door last. */
+  readonly packages: readonly string[];
+}
+
+const starters: readonly Starter[] = [
+  {
+    name: "nextjs",
+    create: [
+      "create-next-app@16.4.3",
+      "create-next-app",
+      "app",
+      "--empty",
+      "--ts",
+      "--app",
+      "--no-src-dir",
+      "--no-eslint",
+    ].concat(["--no-tailwind", "--use-npm", "--skip-install", "--disable-git", "--yes"]),
+    command: "next/dist/bin/next",
+    dev: (port) => ["dev", "--port", String(port), "--hostname", "127.0.0.1"],
+    packages: ["core", "node", "nextjs"],
+  },
+  {
+    name: "sveltekit",
+    create: [
+      "sv@0.17.1",
+      "sv",
+      "create",
+      "app",
+      "--template",
+      "minimal",
+      "--types",
+      "ts",
+      "--no-add-ons",
+      "--no-install",
+    ],
+    command: "vite/bin/vite.js",
+    dev: (port) => ["dev", "--port", String(port), "--host", "127.0.0.1", "--strictPort"],
+    packages: ["core", "node", "sveltekit"],
+  },
+];
+
+const root = join(import.meta.dirname, "..");
+const environment = { ...process.env, NEXT_TELEMETRY_DISABLED: "1", CI: "1", FAL_KEY: "" };
+
+for (const starter of starters) await tryStarter(starter);
+
+async function tryStarter({ name, create, command, dev, packages }: Starter): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), `keyway-starter-${name}-`));
+  const app = join(folder, "app");
+  try {
+    run(folder, "npm", "exec", "--yes", `--package=${create[0]}`, "--", ...create.slice(1));
+    const tarballs = packages.map((one) => pack(one, folder));
+    run(app, "npm", "install", "--no-audit", "--no-fund", "--loglevel=error", ...tarballs);
+    const file = writeSnippet(name, app);
+    run(app, "npm", "run", "build");
+    await callThrough(join(app, "node_modules", command), dev, app);
+    console.log(`${name}: ${file} from the README builds and answers in a fresh app`);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+function pack(name: string, folder: string): string {
+  const packed = run(join(root, "packages", name), "npm", "pack", "--silent", "--pack-destination", folder);
+  return join(folder, packed.trim().split("\n").at(-1) ?? "");
+}
+
+/** The first block of the README names its file in its first line. */
+function writeSnippet(name: string, app: string): string {
+  const readme = readFileSync(join(root, "packages", name, "README.md"), "utf8");
+  const [, file = "", code = ""] = /```ts\n\/\/ (\S+)\n([^]*?)```/.exec(readme) ?? [];
+  const lines = code.trim().split("\n").length + 1;
+  if (lines > 12) throw new Error(`the snippet of ${name} has ${lines} lines`);
+  mkdirSync(dirname(join(app, file)), { recursive: true });
+  writeFileSync(join(app, file), code);
+  return file;
+}
+
+async function callThrough(command: string, dev: Starter["dev"], app: string): Promise<void> {
+  const upstream = await startUpstream();
+  const port = await freePort();
+  const child = spawn(process.execPath, [command, ...dev(port)], {
+    cwd: app,
+    env: { ...environment, KEYWAY_UPSTREAM: upstream.url },
+    stdio: ["ignore", "ignore", "inherit"],
+  });
+  try {
+    const allowed = await call(child, port, "https://fal.run/fal-ai/flux/dev");
+    const refused = await call(child, port, "https://fal.run/other/app");
+    const keys = upstream.arrivals.map((arrival) => arrival.values("authorization").join());
+    if (allowed !== 200 || refused !== 403 || keys.join() !== "Key emulator")
+      throw new Error(`answered ${allowed} and ${refused}, sent ${keys.join()}`);
+  } finally {
+    const left = once(child, "exit");
+    child.kill("SIGTERM");
+    await left;
+    await upstream.close();
+  }
+}
+
+/** Calls until the server is there. */
+async function call(child: ChildProcess, port: number, target: string): Promise<number> {
+  for (;;) {
+    if (child.exitCode !== null) throw new Error("the server left");
+    try {
+      const headers = { "content-type": "application/json", "x-fal-target-url": target };
+      const url = `http://127.0.0.1:${port}/api/fal/proxy`;
+      return (await fetch(url, { method: "POST", headers, body: "{}" })).status;
+    } catch {
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+  }
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  const port = await listenOnFreePort(server);
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+function run(cwd: string, command: string, ...args: string[]): string {
+  const { status, stdout, stderr } = spawnSync(command, args, { cwd, env: environment, encoding: "utf8" });
+  if (status === 0 && existsSync(cwd)) return stdout;
+  throw new Error(`${command} ${args.join(" ")} failed:\n${stdout}${stderr}`);
+}
