@@ -85,7 +85,7 @@ export async function openLine(port: number, look: (bytes: Buffer) => void, meth
     async replies(quietMs) {
       const all: Reply[] = [];
       for (;;) {
-        const timer = setTimeout(() => socket.destroy(), quietMs);
+        const timer = setTimeout(() => socket.destroy(), all.length === 0 ? firstReplyMs : quietMs);
         await until(() => parser.isWhole());
         clearTimeout(timer);
         const reply = take();
@@ -97,6 +97,9 @@ export async function openLine(port: number, look: (bytes: Buffer) => void, meth
   };
   return line;
 }
+
+/** The first answer may take its time on a busy machine. */
+const firstReplyMs = 3000;
 
 interface ReplyParser {
   push(bytes: Buffer): void;
