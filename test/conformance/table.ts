@@ -64,7 +64,11 @@ function runSuite(): { status: number; outcomes: Outcome[] } {
   );
   const report = JSON.parse(readFileSync(file, "utf8")) as Report;
   rmSync(folder, { recursive: true });
-  return { status: status ?? 1, outcomes: report.testResults.flatMap(toOutcomes) };
+  const order = mounts.map(({ name }) => name);
+  const outcomes = report.testResults
+    .flatMap(toOutcomes)
+    .toSorted((a, b) => order.indexOf(a.mount) - order.indexOf(b.mount));
+  return { status: status ?? 1, outcomes };
 }
 
 function toOutcomes({ name, assertionResults }: Report["testResults"][number]): Outcome[] {
