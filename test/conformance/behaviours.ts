@@ -4,6 +4,7 @@ import { answers } from "./behaviours/answers.ts";
 import { breaking } from "./behaviours/breaking.ts";
 import { callers } from "./behaviours/callers.ts";
 import { draining } from "./behaviours/draining.ts";
+import { eventStreams } from "./behaviours/event-streams.ts";
 import { inputs } from "./behaviours/inputs.ts";
 import { jobs } from "./behaviours/jobs.ts";
 import { leaving } from "./behaviours/leaving.ts";
@@ -26,6 +27,7 @@ export function behaviours(mount: Mount): void {
     answerHeaders(mount);
     requests(mount);
     streams(mount);
+    eventStreams(mount);
     leaving(mount);
     breaking(mount);
     refusing(mount);
