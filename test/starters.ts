@@ -10,7 +10,9 @@ import { listenOnFreePort, startUpstream } from "./upstream.ts";
 
 interface Starter {
   readonly name: string;
-  readonly create: readonly string[];
+  /** The starter's package. */
+  readonly starter: string;
+  readonly create: string;
   /** The command of the app's framework, in its node_modules. */
   readonly command: string;
   readonly dev: (port: number) => readonly string[];
@@ -19,58 +21,47 @@ interface Starter {
 }
 
 const starters: readonly Starter[] = [
-  {
-    name: "nextjs",
-    create: [
-      "create-next-app@16.4.3",
-      "create-next-app",
-      "app",
-      "--empty",
-      "--ts",
-      "--app",
-      "--no-src-dir",
-      "--no-eslint",
-    ].concat(["--no-tailwind", "--use-npm", "--skip-install", "--disable-git", "--yes"]),
-    command: "next/dist/bin/next",
-    dev: (port) => ["dev", "--port", String(port), "--hostname", "127.0.0.1"],
-    packages: ["core", "node", "nextjs"],
-  },
+  nextStarter("16.4.3"),
+  nextStarter("15"),
+  nextStarter("14"),
   {
     name: "sveltekit",
-    create: [
-      "sv@0.17.1",
-      "sv",
-      "create",
-      "app",
-      "--template",
-      "minimal",
-      "--types",
-      "ts",
-      "--no-add-ons",
-      "--no-install",
-    ],
+    starter: "sv@0.17.1",
+    create: "sv create app --template minimal --types ts --no-add-ons --no-install",
     command: "vite/bin/vite.js",
     dev: (port) => ["dev", "--port", String(port), "--host", "127.0.0.1", "--strictPort"],
     packages: ["core", "node", "sveltekit"],
   },
 ];
 
+function nextStarter(version: string): Starter {
+  const flags = "--empty --ts --app --no-src-dir --no-eslint --no-tailwind --import-alias @/* --use-npm --skip-install";
+  return {
+    name: "nextjs",
+    starter: `create-next-app@${version}`,
+    create: `create-next-app app ${flags} --disable-git --yes`,
+    command: "next/dist/bin/next",
+    dev: (port) => ["dev", "--port", String(port), "--hostname", "127.0.0.1"],
+    packages: ["core", "node", "nextjs"],
+  };
+}
+
 const root = join(import.meta.dirname, "..");
 const environment = { ...process.env, NEXT_TELEMETRY_DISABLED: "1", CI: "1", FAL_KEY: "" };
 
 for (const starter of starters) await tryStarter(starter);
 
-async function tryStarter({ name, create, command, dev, packages }: Starter): Promise<void> {
+async function tryStarter({ name, starter, create, command, dev, packages }: Starter): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), `keyway-starter-${name}-`));
   const app = join(folder, "app");
   try {
-    run(folder, "npm", "exec", "--yes", `--package=${create[0]}`, "--", ...create.slice(1));
+    run(folder, "npm", "exec", "--yes", `--package=${starter}`, "--", ...create.split(" "));
     const tarballs = packages.map((one) => pack(one, folder));
     run(app, "npm", "install", "--no-audit", "--no-fund", "--loglevel=error", ...tarballs);
     const file = writeSnippet(name, app);
     run(app, "npm", "run", "build");
     await callThrough(join(app, "node_modules", command), dev, app);
-    console.log(`${name}: ${file} from the README builds and answers in a fresh app`);
+    console.log(`${starter}: ${file} from the README builds and answers in a fresh app`);
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
