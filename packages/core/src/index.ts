@@ -46,4 +46,4 @@ export type {
   Use,
 } from "./seam.ts";
 export type { Hmac } from "./mac.ts";
-export { type Sender, type UpstreamAnswer, createFetchSender } from "./sender.ts";
+export { type Sender, type UpstreamAnswer, createFetchSender, isReset } from "./sender.ts";

@@ -70,7 +70,7 @@ export function rootOf(error: unknown): unknown {
   return error instanceof TypeError && error.cause !== undefined ? error.cause : error;
 }
 
-/** A kept-alive connection that upstream closed just as we used it. */
+/** For transports: a kept-alive connection that upstream closed just as we used it, so what may be repeated is sent once more. */
 export function isReset(error: unknown): boolean {
   const root = rootOf(error);
   return root instanceof Error && "code" in root && /^(?:ECONNRESET|UND_ERR_SOCKET|EPIPE)$/.test(String(root.code));

@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Readable } from "node:stream";
-import type { AnswerHead, Ending, Exchange, Rewriter } from "@keyway/core";
+import { type AnswerHead, type Ending, type Exchange, type Rewriter, isReset } from "@keyway/core";
 import type { Dispatcher } from "undici";
 import { toFlat, toHeaderList } from "./head.ts";
 import { type HandleContext, type Runtime, bodyConsumed, sendAnswer, writeHead } from "./http.ts";
@@ -148,12 +148,6 @@ function handlerOf(run: Run, body: Body, runtime: Runtime): Dispatcher.DispatchH
       else onError(run, error);
     },
   };
-}
-
-/** A kept-alive connection that upstream closed just as we used it. */
-function isReset(error: unknown): boolean {
-  const code = error instanceof Error && "code" in error ? error.code : undefined;
-  return code === "ECONNRESET" || code === "UND_ERR_SOCKET" || code === "EPIPE";
 }
 
 function onHead(run: Run, answer: AnswerHead): void {
