@@ -81,7 +81,14 @@ export async function startUpstream(certificate?: Certificate): Promise<Upstream
     open.add(socket);
     socket.on("error", () => undefined).once("close", () => open.delete(socket));
   });
-  server.on("upgrade", (request, socket, head) => handshake(request, socket, head));
+  // From here on the server listens to it no more, and a reset by the other side would be thrown.
+  server.on("upgrade", (request, socket, head) =>
+    handshake(
+      request,
+      socket.on("error", () => undefined),
+      head,
+    ),
+  );
   const port = await listenOnFreePort(server);
   const url = `${certificate === undefined ? "http" : "https"}://127.0.0.1:${port}`;
   return {
