@@ -338,8 +338,8 @@ describe("a keyway", () => {
   });
   it("tells what a caller has spent, under a name that shows nobody", async () => {
     const keyway = createKeyway({ ...good, endpoints: priced, limits: { caller: { budget: { usd: 5, per: "day" } } } });
-    expect(await keyway.usage("ada")).toEqual({ spent: 0, reserved: 0, left: 5 });
-    expect(await createKeyway(good).usage("ada")).toEqual({ spent: 0, reserved: 0, left: undefined });
+    expect(await keyway.usage("ada")).toMatchObject({ spent: 0, reserved: 0, left: 5 });
+    expect(await createKeyway(good).usage("ada")).toMatchObject({ spent: 0, reserved: 0, left: undefined });
     expect(await keyway.callerHash("ada")).toMatch(/^[0-9a-f]{32}$/);
     expect(await keyway.callerHash("ada")).toBe(await createKeyway(good).callerHash("ada"));
     expect(await createKeyway({ ...good, namespace: "shop" }).callerHash("ada")).not.toBe(

@@ -12,7 +12,7 @@ import type { Authorize } from "./rules/caller.ts";
 import { type Endpoint, type EndpointsOption, resolveEndpoints } from "./rules/endpoint.ts";
 import { type Abandonment, createAbandonment } from "./abandonment.ts";
 import type { Spend } from "./job.ts";
-import { type Limits, type LimitsOption, resolveLimits } from "./rules/limits.ts";
+import { type Limits, type LimitsOption, resolveLimits } from "./rules/limit-set.ts";
 import { type Sealer, createSealer, deriveSecret } from "./seal.ts";
 import type { Store } from "./store.ts";
 
