@@ -66,7 +66,9 @@ export function describeCallerLimits(name: string, transport: Transport, open: (
       const budget = { usd: 0.05, per: "month" } as const;
       const { ask, keyway } = await start({ monthly: { budget } });
       const answers = [1, 2, 3].map(() => ask(run, { as: "monthly-kim" }));
-      expect((await Promise.all(answers)).map(({ status }) => status).toSorted((a, b) => a - b)).toEqual([200, 200, 402]);
+      expect((await Promise.all(answers)).map(({ status }) => status).toSorted((a, b) => a - b)).toEqual([
+        200, 200, 402,
+      ]);
       const usage = await keyway.usage({ id: "monthly-kim", limits: { budget } });
       expect(usage).toMatchObject({ spent: 0.04, budget });
       expect(usage.until.getUTCDate()).toBe(1);

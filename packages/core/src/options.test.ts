@@ -244,6 +244,9 @@ describe("the environment", () => {
     vi.stubEnv("KEYWAY_UPSTREAM", "http://127.0.0.1:4100");
     expect(create(good)).toMatchObject({ upstream: undefined, apiKey: key });
     expect(warned).toContain("KEYWAY_UPSTREAM is ignored in production");
+    warned = "";
+    create(good);
+    expect(warned).toBe("");
   });
 });
 
