@@ -90,6 +90,7 @@ async function runClient({ name, command, args }: Command, app: App, token: stri
       SSL_CERT_FILE: certificates,
       NODE_EXTRA_CA_CERTS: certificates,
       PYTHONDONTWRITEBYTECODE: "1",
+      KEYWAY_APP: app.name,
       KEYWAY_MOUNT: `https://${host}`,
       KEYWAY_EMULATOR: upstream,
       KEYWAY_OUTCOMES: file,

@@ -23,7 +23,7 @@ export type Pattern = keyof typeof patterns;
 export interface Outcome {
   readonly app: ExampleName;
   readonly client: "javascript" | "python sync" | "python async";
-  readonly pattern: Pattern;
+  readonly pattern: Pattern | "documentation";
   readonly title: string;
   readonly passed: boolean;
 }

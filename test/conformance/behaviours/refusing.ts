@@ -240,7 +240,7 @@ export function refusing(mount: Mount): void {
       ["a name on a result", `${job}?logs=1`, "GET", "query_refused"],
       ["a name on status", `${job}/status?x=1`, "GET", "query_refused"],
       ["a name twice", `${job}/status?logs=1&logs=0`, "GET", "query_refused"],
-      ["another storage", "https://rest.fal.ai/storage/upload/initiate?storage_type=another", "POST", "query_refused"],
+      ["another storage", "https://rest.fal.ai/storage/upload/initiate?storage_type=gcs", "POST", "query_refused"],
     ])("%s: 400", async (_name, target, method, code) => {
       const { upstream, ask } = await stage(mount, { ownership: "app" });
       const answer = await ask(target, { method });

@@ -158,7 +158,7 @@ const refused: readonly (readonly [what: string, target: string | null, code?: s
   ],
   ["another platform parameter", `${run}?fal_admin=1`, "query_refused"],
   ["a query that is not encoded", `${run}?a="b"`],
-  ["a storage type of the caller's", "https://rest.fal.ai/storage/upload/initiate?storage_type=another", "query_refused"],
+  ["a storage type of the caller's", "https://rest.fal.ai/storage/upload/initiate?storage_type=gcs", "query_refused"],
 ];
 
 const refusedByMethod: readonly (readonly [what: string, method: string, target: string])[] = [

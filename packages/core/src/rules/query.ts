@@ -1,9 +1,6 @@
 import type { Call } from "../call.ts";
 import { ProxyError } from "../errors.ts";
 
-/** What fal-js 1.10.1 and, for the repository `fal`, fal_client 1.0.3 ask for. */
-const uploadQueries: readonly string[] = ["storage_type=fal-cdn-v3", "storage_type=gcs"];
-
 /**
  * The query to send upstream. `run`, `stream` and `realtime` keep theirs byte for byte; every other call takes only the
  * parameters that fal documents for it. Names starting `fal_` steer the platform, so no caller may set them.
@@ -27,7 +24,7 @@ export function checkQuery(call: Call, hasRule: boolean): string | null {
     case "status-stream":
       return allowOnly(call, query, names, ["logs"]);
     case "upload":
-      if (!uploadQueries.includes(query)) throw refuse(`an upload takes ${uploadQueries.join(" or ")}`);
+      if (query !== "storage_type=fal-cdn-v3") throw refuse("an upload takes storage_type=fal-cdn-v3");
       return query;
     case "result":
     case "cancel":
