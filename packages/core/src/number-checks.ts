@@ -8,6 +8,7 @@ export function checkNumbers(values: Record<string, unknown>): void {
   if (hops !== undefined && !(typeof hops === "number" && Number.isInteger(hops) && hops >= 0 && hops <= 32)) {
     throw invalidOption("trustProxy is the number of reverse proxies in front: trustProxy: 1");
   }
+  checkSockets(values["sockets"]);
   const times = values["timeouts"];
   if (times === undefined) return;
   if (typeof times !== "object" || times === null)
@@ -16,6 +17,16 @@ export function checkNumbers(values: Record<string, unknown>): void {
     if (!timeoutNames.includes(name)) throw invalidOption(`there is no timeout ${name}${suggest(name, timeoutNames)}`);
     checkPositive(`timeouts.${name}`, value);
   }
+}
+
+function checkSockets(sockets: unknown): void {
+  if (sockets === undefined) return;
+  const known = ["maxMessageBytes", "deflate"];
+  if (typeof sockets !== "object" || sockets === null || Object.keys(sockets).some((name) => !known.includes(name)))
+    throw invalidOption("sockets are { maxMessageBytes: 1_000_000, deflate: false }");
+  const { maxMessageBytes, deflate }: { maxMessageBytes?: unknown; deflate?: unknown } = sockets;
+  checkPositive("sockets.maxMessageBytes", maxMessageBytes);
+  if (deflate !== undefined && typeof deflate !== "boolean") throw invalidOption("sockets.deflate is true or false");
 }
 
 const timeoutNames = [

@@ -26,6 +26,7 @@ const names = [
   "namespace",
   "timeouts",
   "maxBodyBytes",
+  "sockets",
   "upstream",
   "onSpend",
   "abandoned",

@@ -15,6 +15,7 @@ let warned = "";
 beforeEach(() => {
   for (const name of ["FAL_KEY", "FAL_KEY_ID", "FAL_KEY_SECRET", "KEYWAY_UPSTREAM", "NODE_ENV"]) vi.stubEnv(name, "");
   warned = "";
+  Reflect.deleteProperty(globalThis, Symbol.for("@keyway/core 2 warnings"));
   vi.spyOn(console, "warn").mockImplementation((line) => void (warned += `${line}\n`));
 });
 afterEach(() => {
@@ -94,6 +95,9 @@ describe("a mistake shows the corrected line", () => {
     ["upstream as text", { upstream: "http://127.0.0.1:1" }, "upstream: { url:"],
     ["upstream with a query", { upstream: { url: "https://a.example/?x", key: "k" } }, "upstream: { url:"],
     ["maxBodyBytes 0", { maxBodyBytes: 0 }, "maxBodyBytes is a positive number"],
+    ["sockets of another name", { sockets: { compression: true } }, "sockets are { maxMessageBytes"],
+    ["sockets.maxMessageBytes 0", { sockets: { maxMessageBytes: 0 } }, "sockets.maxMessageBytes is a positive number"],
+    ["sockets.deflate as text", { sockets: { deflate: "yes" } }, "sockets.deflate is true or false"],
     ["maxBodyBytes as text", { maxBodyBytes: "10mb" }, "maxBodyBytes is a positive number"],
     ["reauthorize -1", { reauthorize: -1 }, "reauthorize is a positive number"],
     ["reauthorize endless", { reauthorize: Number.POSITIVE_INFINITY }, "reauthorize is a positive number"],
@@ -270,6 +274,7 @@ describe("settings", () => {
       ownership: "caller",
       reauthorize: 60_000,
       maxBodyBytes: 33_554_432,
+      sockets: { maxMessageBytes: 67_108_864, deflate: false },
       upstream: undefined,
       abandonment: undefined,
       onSpend: undefined,

@@ -1,4 +1,4 @@
-import { expect, it } from "vitest";
+import { expect, it, vi } from "vitest";
 import { createKeyway } from "./keyway.ts";
 import { storeOfProcess } from "./process-store.ts";
 
@@ -10,6 +10,7 @@ const options = {
 } as const;
 
 it("instances of one namespace count together, those of another do not", async () => {
+  vi.spyOn(console, "error").mockImplementation(() => undefined);
   const [one, two] = [createKeyway({ ...options, namespace: "shop" }), createKeyway({ ...options, namespace: "shop" })];
   await one.pause();
   await expect(two.submitFor({ id: "ada" }, "demo/echo", { input: {} })).rejects.toMatchObject({ code: "paused" });

@@ -19,4 +19,4 @@ export {
   loadPrices,
   typedEndpoints,
 } from "@keyway/core";
-export type { Drained } from "@keyway/node";
+export { type Drained, type NodeProxy, attach } from "@keyway/node";

@@ -21,3 +21,4 @@ export {
   loadPrices,
   typedEndpoints,
 } from "@keyway/core";
+export { type Attachable, type NodeProxy, attach, attachToServers } from "@keyway/node";

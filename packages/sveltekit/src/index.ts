@@ -20,3 +20,4 @@ export {
   loadPrices,
   typedEndpoints,
 } from "@keyway/core";
+export { type Attachable, type NodeProxy, attach, attachToServers } from "@keyway/node";
