@@ -3,6 +3,7 @@ import { ProxyError } from "./errors.ts";
 import type { KeywayOptions } from "./options.ts";
 import { whyNeverForwarded } from "./rules/headers.ts";
 import type { Store } from "./store.ts";
+import { checkWebhooks } from "./webhooks/option.ts";
 
 const names = [
   "authorize",
@@ -27,6 +28,7 @@ const names = [
   "onSpend",
   "abandoned",
   "dryRun",
+  "webhooks",
 ] as const satisfies readonly (keyof KeywayOptions)[];
 
 /** Options of the official proxy, each with the line that says the same here. */
@@ -75,6 +77,7 @@ export function checkOptions(options: KeywayOptions, production: boolean): void 
   checkChoices(values);
   checkHeaders(values["forwardHeaders"]);
   checkLimits(options);
+  checkWebhooks(options.webhooks, production);
   if (production && options.authorize === "public" && !hasCap(options)) {
     throw invalid(
       'authorize: "public" lets everybody spend. In production state a cap for all: limits: { global: { requests: { max: 1000, per: "day" } } }',
@@ -110,7 +113,8 @@ function checkKey(options: KeywayOptions): void {
     throw invalid("secret is a random text of at least 16 characters, or a list [new, ...previous]");
   }
   const owned = options.authorize !== "public" && options.ownership !== "app";
-  if (typeof apiKey === "function" && secret === undefined && owned) {
+  const seals = owned || options.webhooks !== undefined;
+  if (typeof apiKey === "function" && secret === undefined && seals) {
     throw invalid(
       "secret must be stated when apiKey is a function: secret: process.env.KEYWAY_SECRET (at least 16 characters)",
     );
@@ -223,6 +227,8 @@ function checkChoices(values: Record<string, unknown>): void {
 const storeMethods: readonly (keyof Store)[] = [
   "admit",
   "bind",
+  "mark",
+  "listed",
   "end",
   "settle",
   "extend",

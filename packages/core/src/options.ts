@@ -15,6 +15,7 @@ import type { Spend } from "./job.ts";
 import { type Limits, type LimitsOption, resolveLimits } from "./rules/limits.ts";
 import { type Sealer, createSealer, deriveSecret } from "./seal.ts";
 import type { Store } from "./store.ts";
+import { type Webhooks, type WebhooksOption, resolveWebhooks } from "./webhooks/option.ts";
 
 /** Times in milliseconds; each may be changed by itself. */
 export interface Timeouts {
@@ -103,6 +104,8 @@ export interface KeywayOptions {
   readonly timeouts?: Partial<Timeouts> | undefined;
   /** Largest request body, in bytes. Default 32 MiB. */
   readonly maxBodyBytes?: number | undefined;
+  /** Tells the app of finished jobs. Default: a caller's own `fal_webhook` is refused, and none is set. */
+  readonly webhooks?: WebhooksOption | undefined;
   /** Another upstream in place of fal's hosts, with its own key; it gets `<url>/<fal host>/<path>`. The local emulator is one. */
   readonly upstream?: { readonly url: string; readonly key: string } | undefined;
 }
@@ -125,6 +128,7 @@ export interface Settings {
   readonly abandonment: Abandonment | undefined;
   readonly onSpend: ((spend: Spend) => void) | undefined;
   readonly dryRun: boolean;
+  readonly webhooks: Webhooks | undefined;
   readonly realtime: "proxied" | "token";
   readonly uploads: false | { readonly perMinute: number };
   readonly store: Store;
@@ -175,6 +179,8 @@ export function resolveOptions(options: KeywayOptions): Settings {
   const endpoints = resolveEndpoints(options.endpoints);
   const macs = createMacs();
   const store = options.store ?? createMemoryStore();
+  const secrets = resolveSecrets(options.secret, apiKey);
+  const target = upstream === undefined ? undefined : splitUpstream(upstream.url);
   const settings: Settings = {
     authorize: options.authorize,
     endpoints,
@@ -182,7 +188,7 @@ export function resolveOptions(options: KeywayOptions): Settings {
     production,
     apiKey,
     macs,
-    sealer: createSealer(resolveSecrets(options.secret, apiKey), macs),
+    sealer: createSealer(secrets, macs),
     hashes: createHashes(options.namespace ?? "keyway", macs),
     origins: options.origins ?? [],
     limits: resolveLimits(options.limits),
@@ -194,6 +200,7 @@ export function resolveOptions(options: KeywayOptions): Settings {
         : undefined,
     onSpend: options.onSpend,
     dryRun: options.dryRun ?? false,
+    webhooks: resolveWebhooks(options.webhooks, secrets, target, log.warn),
     realtime: options.realtime ?? "proxied",
     uploads: options.uploads ?? { perMinute: 60 },
     store,
@@ -209,7 +216,7 @@ export function resolveOptions(options: KeywayOptions): Settings {
     reauthorize: options.reauthorize ?? minute,
     timeouts: { ...timeouts, ...stated(options.timeouts ?? {}) },
     maxBodyBytes: options.maxBodyBytes ?? 32 * 1024 * 1024,
-    upstream: upstream === undefined ? undefined : splitUpstream(upstream.url),
+    upstream: target,
     now: Date.now,
   };
   if (!isBuilding()) warnAtCreation(settings, production, options.store === undefined);

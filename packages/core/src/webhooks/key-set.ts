@@ -42,7 +42,8 @@ const longest = 24 * 60 * 60_000;
  * @example const jwks = createJwks();
  */
 export function createJwks(options: JwksOptions = {}): KeySetFetcher {
-  const { url = falJwksUrl, now = Date.now, warn = console.warn } = options;
+  const { url = falJwksUrl, now = Date.now } = options;
+  const warn = options.warn ?? ((message) => console.warn(`[keyway] ${message}`));
   const ask = options.fetch ?? ((input, init) => fetch(input, init));
   if (!isSafe(url)) throw new TypeError(`Keyway: a key set is fetched over https: url: "${falJwksUrl}".`);
   let last: { readonly set: KeySet; readonly at: number } | undefined;
@@ -65,7 +66,7 @@ export function createJwks(options: JwksOptions = {}): KeySetFetcher {
   }
 
   function tell(message: string): void {
-    if (!warned.has(message)) warn(`[keyway] ${message}`);
+    if (!warned.has(message)) warn(`${message}`);
     warned.add(message);
   }
 
