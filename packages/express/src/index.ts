@@ -9,10 +9,12 @@ export {
   type Keyway,
   type KeywayOptions,
   type ObserveEvent,
+  type ResultEvent,
   type Store,
   type Usage,
+  type WebhooksOption,
   ProxyError,
   createKeyway,
   createMemoryStore,
 } from "@keyway/core";
-export type { Drained } from "@keyway/node";
+export { type Drained, type NodeProxy, attach } from "@keyway/node";

@@ -1,6 +1,6 @@
 export { createRouteHandler } from "./app-router.ts";
 export { type PageRouterHandler, createPageRouterHandler } from "./page-router.ts";
-export type { RouteHandler, RouteHandlers } from "./route-handlers.ts";
+export { type RouteHandler, type RouteHandlers, createWebhookRoute } from "./route-handlers.ts";
 export {
   type Authorization,
   type Authorize,
@@ -11,9 +11,12 @@ export {
   type Keyway,
   type KeywayOptions,
   type ObserveEvent,
+  type ResultEvent,
   type Store,
   type Usage,
+  type WebhooksOption,
   ProxyError,
   createKeyway,
   createMemoryStore,
 } from "@keyway/core";
+export { type Attachable, type NodeProxy, attach, attachToServers } from "@keyway/node";

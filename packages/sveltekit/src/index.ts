@@ -1,5 +1,5 @@
 export { createRequestHandler } from "./request-handler.ts";
-export type { KitEvent, RequestHandler, RequestHandlers } from "./handlers.ts";
+export { type KitEvent, type RequestHandler, type RequestHandlers, createWebhookHandler } from "./handlers.ts";
 export {
   type Authorization,
   type Authorize,
@@ -10,9 +10,12 @@ export {
   type Keyway,
   type KeywayOptions,
   type ObserveEvent,
+  type ResultEvent,
   type Store,
   type Usage,
+  type WebhooksOption,
   ProxyError,
   createKeyway,
   createMemoryStore,
 } from "@keyway/core";
+export { type Attachable, type NodeProxy, attach, attachToServers } from "@keyway/node";
