@@ -212,7 +212,7 @@ export function resolveOptions(options: KeywayOptions): Settings {
         : undefined,
     onSpend: options.onSpend,
     dryRun: options.dryRun ?? false,
-    webhooks: resolveWebhooks(options.webhooks, secrets, target, log.warn),
+    webhooks: resolveWebhooks(options.webhooks, secrets, target, log),
     realtime: options.realtime ?? "proxied",
     uploads: options.uploads ?? { perMinute: 60 },
     store,

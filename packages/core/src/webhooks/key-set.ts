@@ -10,7 +10,7 @@ export interface KeySet {
 export type KeySetFetcher = (ask: { readonly refresh: boolean }) => KeySet | Promise<KeySet>;
 
 /** fal's key set, one for all accounts (fal docs, webhooks). */
-export const falJwksUrl = "https://rest.fal.ai/.well-known/jwks.json";
+const falJwksUrl = "https://rest.fal.ai/.well-known/jwks.json";
 
 /** Options of {@link createJwks}. */
 export interface JwksOptions {

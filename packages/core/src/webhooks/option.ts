@@ -1,5 +1,6 @@
 import { ProxyError } from "../errors.ts";
 import type { Head } from "../head.ts";
+import type { Log } from "../observe.ts";
 import type { Settings } from "../options.ts";
 import { ownOrigin, publicUrlMissing } from "../rules/origin.ts";
 import type { ResultEvent } from "./event.ts";
@@ -35,9 +36,10 @@ export function resolveWebhooks(
   option: WebhooksOption | undefined,
   secrets: () => readonly string[] | Promise<readonly string[]>,
   upstream: Settings["upstream"],
-  warn: (message: string) => void,
+  log: Log,
 ): Webhooks | undefined {
   if (option === undefined) return undefined;
+  const warn = (message: string): void => log.warn(message);
   const { onResult, url, allow = [], userId, acceptForeign = false } = option;
   const jwks = createJwks(
     upstream === undefined
