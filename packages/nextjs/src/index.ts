@@ -10,13 +10,17 @@ export {
   type EndpointsOption,
   type Keyway,
   type KeywayOptions,
+  type LimitSet,
   type ObserveEvent,
   type ResultEvent,
   type Store,
   type Usage,
   type WebhooksOption,
   ProxyError,
+  anonymous,
   createKeyway,
   createMemoryStore,
+  loadPrices,
+  typedEndpoints,
 } from "@keyway/core";
 export { type Attachable, type NodeProxy, attach, attachToServers } from "@keyway/node";

@@ -1,4 +1,4 @@
-import { ProxyError } from "../errors.ts";
+import { invalidOption } from "../errors.ts";
 import type { Head } from "../head.ts";
 import type { Log } from "../observe.ts";
 import type { Settings } from "../options.ts";
@@ -56,19 +56,21 @@ export function checkWebhooks(option: unknown, production: boolean): void {
   if (option === undefined) return;
   const { onResult, url, allow, userId, acceptForeign, ...others }: Record<string, unknown> = Object(option);
   const [unknown] = Object.keys(others);
-  if (unknown !== undefined) throw invalid(`webhooks has ${optionNames.join(", ")}, no ${unknown}`);
+  if (unknown !== undefined) throw invalidOption(`webhooks has ${optionNames.join(", ")}, no ${unknown}`);
   if (typeof onResult !== "function")
-    throw invalid("webhooks needs a function: webhooks: { onResult: async (event) => { ... } }");
+    throw invalidOption("webhooks needs a function: webhooks: { onResult: async (event) => { ... } }");
   if (url !== undefined && !isDeliverable(url, production))
-    throw invalid('webhooks.url is where fal finds your webhook route: url: "https://app.example/api/fal/webhook"');
+    throw invalidOption(
+      'webhooks.url is where fal finds your webhook route: url: "https://app.example/api/fal/webhook"',
+    );
   if (allow !== undefined && !(Array.isArray(allow) && allow.every(isOrigin)))
-    throw invalid('webhooks.allow lists https origins without a path: allow: ["https://hooks.example"]');
+    throw invalidOption('webhooks.allow lists https origins without a path: allow: ["https://hooks.example"]');
   if (userId !== undefined && (typeof userId !== "string" || userId === ""))
-    throw invalid("webhooks.userId is the id of your fal account, as its deliveries name it");
+    throw invalidOption("webhooks.userId is the id of your fal account, as its deliveries name it");
   if (acceptForeign !== undefined && typeof acceptForeign !== "boolean")
-    throw invalid("webhooks.acceptForeign is true or false");
+    throw invalidOption("webhooks.acceptForeign is true or false");
   if (acceptForeign === true && userId === undefined)
-    throw invalid(
+    throw invalidOption(
       "webhooks.acceptForeign needs webhooks.userId: one key set signs for all fal accounts, so anybody could deliver",
     );
 }
@@ -82,10 +84,6 @@ function isDeliverable(url: unknown, production: boolean): boolean {
 function isOrigin(origin: unknown): boolean {
   if (typeof origin !== "string" || !URL.canParse(origin)) return false;
   return new URL(origin).origin === origin && origin.startsWith("https:");
-}
-
-function invalid(message: string): ProxyError {
-  return new ProxyError("invalid_option", { message: `Keyway: ${message}.` });
 }
 
 const defaultPath = "/api/fal/webhook";
