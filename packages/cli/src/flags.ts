@@ -12,7 +12,7 @@ export interface Setting {
 }
 
 /** Reads a setting: the flag, else the environment, else undefined; empty counts as unset. */
-export type Given = (setting: Setting) => string | undefined;
+type Given = (setting: Setting) => string | undefined;
 
 /** What was given to a command. */
 export interface Arguments {
