@@ -1,5 +1,6 @@
 import type { Store } from "@keyway/core";
 import { createRedisStore, ioredisSettings } from "@keyway/redis";
+import type { Redis } from "ioredis";
 import { codeOf, invalid } from "./invalid.ts";
 
 /** A store on Redis with a connection of its own. */
@@ -13,8 +14,8 @@ export async function openSharedStore(url: string, namespace: string | undefined
   const { protocol } = URL.canParse(url) ? new URL(url) : { protocol: "" };
   if (protocol !== "redis:" && protocol !== "rediss:")
     throw invalid("KEYWAY_REDIS_URL is the URL of a Redis: KEYWAY_REDIS_URL=rediss://:password@redis.internal:6379");
-  const Redis = await loadClient();
-  const client = new Redis(url, { ...ioredisSettings });
+  const Client = await loadClient();
+  const client = new Client(url, { ...ioredisSettings });
   let told = false;
   client.on("ready", () => (told = false));
   client.on("error", (error: Error) => {
@@ -27,7 +28,7 @@ export async function openSharedStore(url: string, namespace: string | undefined
   };
 }
 
-async function loadClient(): Promise<typeof import("ioredis").Redis> {
+async function loadClient(): Promise<typeof Redis> {
   try {
     return (await import("ioredis")).Redis;
   } catch {
