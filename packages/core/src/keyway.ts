@@ -4,7 +4,7 @@ import { type Finding, checkSettings } from "./check.ts";
 import { jobKey, readNote, settleOpenJobs } from "./job.ts";
 import type { Hmac } from "./mac.ts";
 import type { Log } from "./observe.ts";
-import { type KeywayOptions, type Settings, type Timeouts, resolveOptions } from "./options.ts";
+import { type KeywayOptions, type Settings, type Sockets, type Timeouts, resolveOptions } from "./options.ts";
 import { plan } from "./plan.ts";
 import type { Caller } from "./rules/caller.ts";
 import { accountOfAll, accountOfCaller, gateKey } from "./rules/limits.ts";
@@ -68,6 +68,7 @@ export interface Keyway {
     readonly publicPath: string | undefined;
     readonly production: boolean;
     readonly timeouts: Timeouts;
+    readonly sockets: Sockets;
     readonly log: Log;
     /** Computes with this HMAC-SHA-256 from now on: the platform's own is faster than WebCrypto's. */
     readonly useHmac: (hmac: Hmac) => void;
@@ -90,7 +91,7 @@ const pausedFor = 365 * 24 * 3_600_000;
  */
 export function createKeyway(options: KeywayOptions): Keyway {
   const settings = resolveOptions(options);
-  const { production, timeouts, log, publicUrl, macs } = settings;
+  const { production, timeouts, sockets, log, publicUrl, macs } = settings;
   return {
     fetch: (request, context = {}) => answerRequest(request, context, settings),
     usage: (callerId) => readUsage(callerId, settings),
@@ -109,7 +110,7 @@ export function createKeyway(options: KeywayOptions): Keyway {
     check: () => checkSettings(settings),
     callerHash: async (callerId) => settings.hashes.of(`caller ${callerId}`),
     plan: (door) => plan(door, settings),
-    transport: Object.freeze({ publicPath: publicUrl?.path, production, timeouts, log, useHmac: macs.use }),
+    transport: Object.freeze({ publicPath: publicUrl?.path, production, timeouts, sockets, log, useHmac: macs.use }),
     async close() {
       settings.abandonment?.close();
       await settings.store.close();

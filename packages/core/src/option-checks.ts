@@ -23,6 +23,7 @@ const names = [
   "namespace",
   "timeouts",
   "maxBodyBytes",
+  "sockets",
   "upstream",
   "onSpend",
   "abandoned",
@@ -159,6 +160,7 @@ function checkNumbers(values: Record<string, unknown>): void {
   if (hops !== undefined && !(typeof hops === "number" && Number.isInteger(hops) && hops >= 0 && hops <= 32)) {
     throw invalid("trustProxy is the number of reverse proxies in front: trustProxy: 1");
   }
+  checkSockets(values["sockets"]);
   const times = values["timeouts"];
   if (times === undefined) return;
   if (typeof times !== "object" || times === null)
@@ -167,6 +169,16 @@ function checkNumbers(values: Record<string, unknown>): void {
     if (!timeoutNames.includes(name)) throw invalid(`there is no timeout ${name}${suggest(name, timeoutNames)}`);
     checkPositive(`timeouts.${name}`, value);
   }
+}
+
+function checkSockets(sockets: unknown): void {
+  if (sockets === undefined) return;
+  const known = ["maxMessageBytes", "deflate"];
+  if (typeof sockets !== "object" || sockets === null || Object.keys(sockets).some((name) => !known.includes(name)))
+    throw invalid("sockets are { maxMessageBytes: 1_000_000, deflate: false }");
+  const { maxMessageBytes, deflate }: { maxMessageBytes?: unknown; deflate?: unknown } = sockets;
+  checkPositive("sockets.maxMessageBytes", maxMessageBytes);
+  if (deflate !== undefined && typeof deflate !== "boolean") throw invalid("sockets.deflate is true or false");
 }
 
 const timeoutNames = [

@@ -54,6 +54,12 @@ export interface Timeouts {
   readonly drain: number;
 }
 
+/** What WebSockets may do. */
+export interface Sockets {
+  readonly maxMessageBytes: number;
+  readonly deflate: boolean;
+}
+
 /** Options of {@link createKeyway}. `authorize` and `endpoints` must be stated; everything else has a default. */
 export interface KeywayOptions {
   /** Who calls: a function of the request, or `"public"` for everybody. */
@@ -103,6 +109,11 @@ export interface KeywayOptions {
   readonly timeouts?: Partial<Timeouts> | undefined;
   /** Largest request body, in bytes. Default 32 MiB. */
   readonly maxBodyBytes?: number | undefined;
+  /**
+   * WebSockets. `maxMessageBytes`: largest message either way, default 64 MiB; beyond it the socket is closed with 1009. `deflate`: lets
+   * callers agree on permessage-deflate with fal.ai (RFC 7692), and sizes then count compressed; default false.
+   */
+  readonly sockets?: Partial<Sockets> | undefined;
   /** Another upstream in place of fal's hosts, with its own key; it gets `<url>/<fal host>/<path>`. The local emulator is one. */
   readonly upstream?: { readonly url: string; readonly key: string } | undefined;
 }
@@ -138,6 +149,7 @@ export interface Settings {
   readonly reauthorize: number;
   readonly timeouts: Timeouts;
   readonly maxBodyBytes: number;
+  readonly sockets: Sockets;
   /** Origin and path prefix that stand for fal's hosts; undefined for the hosts themselves. */
   readonly upstream: { readonly origin: string; readonly prefix: string } | undefined;
   now(): number;
@@ -209,6 +221,7 @@ export function resolveOptions(options: KeywayOptions): Settings {
     reauthorize: options.reauthorize ?? minute,
     timeouts: { ...timeouts, ...stated(options.timeouts ?? {}) },
     maxBodyBytes: options.maxBodyBytes ?? 32 * 1024 * 1024,
+    sockets: { maxMessageBytes: 64 * 1024 * 1024, deflate: false, ...stated(options.sockets ?? {}) },
     upstream: upstream === undefined ? undefined : splitUpstream(upstream.url),
     now: Date.now,
   };

@@ -15,4 +15,4 @@ export {
   createKeyway,
   createMemoryStore,
 } from "@keyway/core";
-export type { Drained } from "@keyway/node";
+export { type Drained, type NodeProxy, attach } from "@keyway/node";

@@ -17,3 +17,4 @@ export {
   createKeyway,
   createMemoryStore,
 } from "@keyway/core";
+export { type Attachable, type NodeProxy, attach, attachToServers } from "@keyway/node";

@@ -16,3 +16,4 @@ export {
   createKeyway,
   createMemoryStore,
 } from "@keyway/core";
+export { type Attachable, type NodeProxy, attach, attachToServers } from "@keyway/node";
