@@ -1,6 +1,6 @@
 export { type Keyway, type OpenedJob, type SubmitOptions, type Usage, createKeyway, toKeyway } from "./keyway.ts";
 export type { KeywayOptions, Timeouts } from "./options.ts";
-export type { ApiKeyOption } from "./api-key.ts";
+export { type ApiKeyOption, keyFromEnvironment } from "./api-key.ts";
 export type { FetchContext } from "./web.ts";
 export { type ErrorCode, ProxyError, listErrors } from "./errors.ts";
 export type { Authorization, Authorize, AskedCall, AuthorizeContext, Caller } from "./rules/caller.ts";
