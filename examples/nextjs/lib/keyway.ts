@@ -1,23 +1,36 @@
-import { type Keyway, createKeyway } from "@keyway/nextjs";
+import { type Caller, type LimitSet, createKeyway } from "@keyway/nextjs";
 import { publishEvent } from "./events";
-import { processWide } from "./process-wide";
 import { bearerOf, verifyToken } from "./session";
 
 /** A local emulator to call in place of fal.ai; undefined for fal.ai itself. */
 export const emulatorUrl = process.env["KEYWAY_UPSTREAM"] || undefined;
 
-/** Who may call what. The key comes from FAL_KEY and stays here. */
-const create = (): Keyway =>
-  createKeyway({
-    authorize: ({ headers, cookie }) => {
-      const user = verifyToken(bearerOf(headers.get("authorization")) ?? cookie("session"));
-      return user === undefined ? null : { id: user };
-    },
-    endpoints: ["fal-ai/**", "demo/**"],
-    publicUrl: process.env["PUBLIC_URL"] && `${new URL(process.env["PUBLIC_URL"]).origin}/api/fal/proxy`,
-    upstream: emulatorUrl === undefined ? undefined : { url: emulatorUrl, key: "emulator" },
-    observe: publishEvent,
-  });
+/** Plans of users who do not have what everybody has. A real app reads them from its database. */
+const plans = new Map<string, LimitSet>([["bob", { budget: { usd: 0.05, per: "day" } }]]);
 
-/** One for the routes and instrumentation.ts, which Next bundles apart, so that limits count once. An edit shows at once in development. */
-export const keyway: Keyway = process.env.NODE_ENV === "production" ? processWide("keyway", create) : create();
+/** A user as Keyway knows him: who he is, and what his plan lets him do. */
+export function callerOf(user: string): Caller {
+  return { id: user, limits: plans.get(user) };
+}
+
+/** Who may call what, and for how much. The key comes from FAL_KEY and stays here. */
+export const keyway = createKeyway({
+  authorize: ({ headers, cookie }) => {
+    const user = verifyToken(bearerOf(headers.get("authorization")) ?? cookie("session"));
+    return user === undefined ? null : callerOf(user);
+  },
+  // What a call costs, in US dollars: see fal.ai's prices for your models, or ask for them with loadPrices().
+  endpoints: {
+    "demo/realtime": { price: { perMinute: 0.06 }, realtime: "proxied" },
+    "demo/**": { price: { perUnit: 0.01 } },
+    "fal-ai/flux/schnell": { price: { perUnit: 0.003 } },
+    "fal-ai/**": { price: { perUnit: 0.03 } },
+  },
+  limits: {
+    caller: { budget: { usd: 1, per: "day" } },
+    global: { budget: { usd: 20, per: "day" } },
+  },
+  publicUrl: process.env["PUBLIC_URL"] && `${new URL(process.env["PUBLIC_URL"]).origin}/api/fal/proxy`,
+  upstream: emulatorUrl === undefined ? undefined : { url: emulatorUrl, key: "emulator" },
+  observe: publishEvent,
+});
