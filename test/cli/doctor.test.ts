@@ -66,7 +66,8 @@ describe("keyway doctor", () => {
   });
 
   it("without a URL it looks at what is here, and says how to go on", async () => {
-    const [code, said] = await examine([]);
+    const [code, said] = await examine([], { NODE_ENV: "production" });
+    expect(said).not.toContain("[keyway]");
     expect(code).toBe(0);
     expect(said).toMatch(/ok +key +FAL_KEY is set and has the shape of a key/);
     expect(said).toMatch(/skipped +key +whether fal\.ai takes it: --online asks/);
@@ -84,7 +85,7 @@ describe("keyway doctor", () => {
 
   it.each([
     [401, /fault +key +fal\.ai refuses the key \(401\)/, 1],
-    [404, /ok +key +fal\.ai takes the key/, 0],
+    [404, /ok +key +fal\.ai does not refuse the key \(404\)/, 0],
     [500, /warning +key +fal\.ai answered 500/, 0],
   ] as const)("fal.ai answers the key with %i", async (status, says, exitCode) => {
     const authority = createAuthority();
@@ -122,6 +123,11 @@ describe("keyway doctor", () => {
     expect([code, other]).toEqual([
       1,
       expect.stringMatching(/fault +mount +the app does not know the token or cookie/),
+    ]);
+    const [unsent, third] = await examine([url], { KEYWAY_TOKEN: "a-token-with-\u20ac-in-it" });
+    expect([unsent, third]).toEqual([
+      1,
+      expect.stringMatching(/fault +mount +no answer to a caller \(ERR_INVALID_CHAR\)/),
     ]);
     const [failed, wrong] = await examine([url], { KEYWAY_TOKEN: "another-token-01234" });
     expect([failed, wrong]).toEqual([1, expect.stringMatching(/fault +mount +the app does not know the token/)]);
