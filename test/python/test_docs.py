@@ -21,5 +21,6 @@ def test_no_block_is_left_out():
 def test_block(title, code, capsys):
     if title == "Realtime" and APP != "express":
         pytest.skip("no WebSockets in this example")
-    exec(compile(code.replace("https://app.example/api/fal/proxy", MOUNT), title, "exec"), {})
+    ours = code.replace("https://app.example/api/fal/proxy", MOUNT).replace("fal-ai/fast-lcm-diffusion", "demo/realtime")
+    exec(compile(ours, title, "exec"), {})
     assert says[title] in capsys.readouterr().out
