@@ -58,7 +58,11 @@ async function callThrough(app: App): Promise<Outcome[]> {
   const pytest = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "--tb=short", here];
   const commands: readonly Command[] = [
     { name: "python", command: environment.python, args: pytest },
-    { name: "javascript", command: process.execPath, args: ["--conditions=@keyway/source", join(here, "javascript.ts")] },
+    {
+      name: "javascript",
+      command: process.execPath,
+      args: ["--conditions=@keyway/source", join(here, "javascript.ts")],
+    },
   ];
   const token = await signIn(app);
   const found: Outcome[] = [];
