@@ -13,7 +13,12 @@ export const keyway: Keyway = createKeyway({
     const user = verifyToken(bearerOf(request.headers.get("authorization")) ?? request.cookie("session"));
     return user === undefined ? null : { id: user };
   },
-  endpoints: ["fal-ai/**", "demo/**"],
+  endpoints: {
+    // Real time goes through this app; here a page may also get a short-lived token and connect to fal.ai by itself.
+    "demo/realtime": { realtime: "token" },
+    "fal-ai/**": { realtime: "token" },
+    "demo/**": {},
+  },
   publicUrl: settings.publicOrigin && settings.publicOrigin + mount,
   upstream: upstream.emulatorUrl === undefined ? undefined : { url: upstream.emulatorUrl, key: "emulator" },
   observe: publishEvent,

@@ -11,7 +11,12 @@ export const keyway = createKeyway({
     const user = verifyToken(bearerOf(headers.get("authorization")) ?? cookie("session"));
     return user === undefined ? null : { id: user };
   },
-  endpoints: ["fal-ai/**", "demo/**"],
+  endpoints: {
+    // Real time goes through this app; here a page may also get a short-lived token and connect to fal.ai by itself.
+    "demo/realtime": { realtime: "token" },
+    "fal-ai/**": { realtime: "token" },
+    "demo/**": {},
+  },
   publicUrl: process.env["PUBLIC_URL"] && `${new URL(process.env["PUBLIC_URL"]).origin}/api/fal/proxy`,
   upstream: emulatorUrl === undefined ? undefined : { url: emulatorUrl, key: "emulator" },
   observe: publishEvent,
