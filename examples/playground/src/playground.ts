@@ -67,6 +67,8 @@ function createPanels(config: Config, proxyUrl: string, starts: (panel: Panel) =
   const context = {
     fal,
     endpoints: endpointsFor(config),
+    proxyUrl,
+    emulator: config.emulator,
     client: `import { fal } from "@fal-ai/client";
 
 fal.config({ proxyUrl: ${toSource(proxyUrl)} });

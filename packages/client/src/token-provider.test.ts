@@ -11,11 +11,13 @@ let asked: { readonly head: IncomingMessage; readonly body: string }[];
 beforeEach(async () => {
   asked = [];
   answer = { status: 200, body: '{"token":"eyJ.a.b"}' };
-  server = createServer(async (req, res) => {
+  server = createServer((req, res) => {
     let body = "";
-    for await (const chunk of req) body += String(chunk);
-    asked.push({ head: req, body });
-    res.writeHead(answer.status, { "content-type": "application/json" }).end(answer.body);
+    req.on("data", (chunk: Buffer) => (body += chunk.toString()));
+    req.on("end", () => {
+      asked.push({ head: req, body });
+      res.writeHead(answer.status, { "content-type": "application/json" }).end(answer.body);
+    });
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   proxyUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}/p`;
