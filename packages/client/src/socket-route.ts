@@ -9,7 +9,7 @@ export function toTicket(mountUrl: string): string {
  * The URL to open instead of one of fal.run's that carries a ticket: the same endpoint behind the ticket's mount, without it. Every
  * other URL is given back as it came.
  */
-export function toRoutedUrl(url: string | URL): string | URL {
+function toRoutedUrl(url: string | URL): string | URL {
   const text = String(url);
   if (!text.startsWith("wss://fal.run/")) return url;
   const { pathname, searchParams } = new URL(text);
