@@ -31,14 +31,17 @@ export function whyNotKey(key: unknown): string | undefined {
 }
 
 /** The key for one call. */
-export async function resolveKey(option: ApiKeyOption | undefined, caller: KnownCaller): Promise<string> {
+export async function resolveKey(option: ApiKeyOption | undefined, caller: Pick<KnownCaller, "id">): Promise<string> {
   const key = await askForKey(option, caller);
   const why = key === undefined ? "is missing: set FAL_KEY, or the option apiKey" : whyNotKey(key);
   if (key === undefined || why !== undefined) throw new ProxyError("key_missing", { log: `fal's api key ${why}` });
   return key;
 }
 
-async function askForKey(option: ApiKeyOption | undefined, caller: KnownCaller): Promise<string | undefined> {
+async function askForKey(
+  option: ApiKeyOption | undefined,
+  caller: Pick<KnownCaller, "id">,
+): Promise<string | undefined> {
   if (typeof option === "string") return option;
   if (option === undefined) return keyFromEnvironment();
   try {

@@ -145,6 +145,11 @@ export class ProxyError extends Error {
   }
 }
 
+/** A mistake in an option: the message shows the line to write. */
+export function invalidOption(message: string): ProxyError {
+  return new ProxyError("invalid_option", { message: `Keyway: ${message.replace(/[.]$/, "")}.` });
+}
+
 /** When repeating may help, as RFC 9110, section 10.2.3 writes it: whole seconds, at least one. */
 export function retryAfter(ms: number): HeaderList {
   return [["retry-after", String(Math.max(1, Math.ceil(ms / 1000)))]];

@@ -7,7 +7,7 @@ export type { Authorization, Authorize, AuthorizeContext, Caller } from "./rules
 export type { EndpointRule, EndpointsOption } from "./rules/endpoint.ts";
 export { type TypedEndpoints, type TypedRule, typedEndpoints } from "./rules/typed-endpoints.ts";
 export type { InputContext, InputRule, StandardSchema } from "./rules/input.ts";
-export type { BudgetOption, LimitSet, LimitsOption, RateOption } from "./rules/limits.ts";
+export type { BudgetOption, LimitSet, LimitsOption, RateOption } from "./rules/limit-set.ts";
 export type { Micros, PriceFunction, PriceOption } from "./rules/price.ts";
 export type { Call, Kind } from "./call.ts";
 export type { CallEvent, DecisionEvent, Log, Observe, ObserveEvent } from "./observe.ts";

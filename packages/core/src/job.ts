@@ -159,7 +159,7 @@ async function queueRequest(
   settings: Settings,
 ): Promise<Parameters<typeof sender.send>[0]> {
   const { upstream, apiKey, timeouts } = settings;
-  const key = await resolveKey(apiKey, { id: caller, hash: "", isPublic: false, group: undefined });
+  const key = await resolveKey(apiKey, { id: caller });
   return {
     method,
     origin: upstream?.origin ?? "https://queue.fal.run",

@@ -4,20 +4,27 @@ import { type Finding, checkSettings } from "./check.ts";
 import { jobKey, readNote, settleOpenJobs } from "./job.ts";
 import type { Hmac } from "./mac.ts";
 import type { Log } from "./observe.ts";
-import { type KeywayOptions, type Settings, type Timeouts, resolveOptions } from "./options.ts";
+import { type KeywayOptions, type Settings, type Sockets, type Timeouts, resolveOptions } from "./options.ts";
 import { plan } from "./plan.ts";
-import type { Caller } from "./rules/caller.ts";
-import { accountOfAll, accountOfCaller, gateKey } from "./rules/limits.ts";
+import { accountOfAll, accountOfCaller } from "./rules/account.ts";
+import { type Caller, limitsOf } from "./rules/caller.ts";
+import type { BudgetOption } from "./rules/limit-set.ts";
+import { gateKey } from "./rules/limits.ts";
 import type { Answer, Door, Exchange } from "./seam.ts";
+import type { Account } from "./store.ts";
 import { type FetchContext, answerRequest } from "./web.ts";
 
-/** Money of one caller in the current period, in US dollars. */
+/** Money in the current period, in US dollars. */
 export interface Usage {
   readonly spent: number;
   /** Set aside for calls that are not over. */
   readonly reserved: number;
   /** What may still be spent; undefined without a budget. */
   readonly left: number | undefined;
+  /** The budget that this is about; undefined without one. */
+  readonly budget: BudgetOption | undefined;
+  /** When the period ends and counting starts anew: a day or month by the clock of UTC. */
+  readonly until: Date;
 }
 
 /** A job as the server sees it. */
@@ -40,8 +47,11 @@ export interface SubmitOptions {
 export interface Keyway {
   /** Answers a web-standard Request: for every host that speaks Request and Response. */
   readonly fetch: (request: Request, context?: FetchContext) => Promise<Response>;
-  /** What the caller with this id (as `authorize` gives it) has spent and may still spend. Without an id: all callers together. */
-  readonly usage: (callerId?: string) => Promise<Usage>;
+  /**
+   * What a caller has spent and may still spend: the one that `authorize` gives, or his id where he has no limits of his own. Without
+   * a caller: all together.
+   */
+  readonly usage: (caller?: string | Caller) => Promise<Usage>;
   /** Submits a job on the server in a caller's name: his rules, his money, his job. Answers the submit answer as he would get it. */
   readonly submitFor: (
     caller: Caller,
@@ -68,6 +78,7 @@ export interface Keyway {
     readonly publicPath: string | undefined;
     readonly production: boolean;
     readonly timeouts: Timeouts;
+    readonly sockets: Sockets;
     readonly log: Log;
     /** Computes with this HMAC-SHA-256 from now on: the platform's own is faster than WebCrypto's. */
     readonly useHmac: (hmac: Hmac) => void;
@@ -90,10 +101,10 @@ const pausedFor = 365 * 24 * 3_600_000;
  */
 export function createKeyway(options: KeywayOptions): Keyway {
   const settings = resolveOptions(options);
-  const { production, timeouts, log, publicUrl, macs } = settings;
+  const { production, timeouts, sockets, log, publicUrl, macs } = settings;
   return {
     fetch: (request, context = {}) => answerRequest(request, context, settings),
-    usage: (callerId) => readUsage(callerId, settings),
+    usage: (caller) => readUsage(typeof caller === "string" ? { id: caller } : caller, settings),
     submitFor: (caller, endpoint, submit) => submitFor(caller, endpoint, submit, settings),
     openJob: (requestId) => openJob(requestId, settings),
     settle: (most = 100) => settleOpenJobs((at) => accountOfAll(settings, at), most, settings),
@@ -109,7 +120,7 @@ export function createKeyway(options: KeywayOptions): Keyway {
     check: () => checkSettings(settings),
     callerHash: async (callerId) => settings.hashes.of(`caller ${callerId}`),
     plan: (door) => plan(door, settings),
-    transport: Object.freeze({ publicPath: publicUrl?.path, production, timeouts, log, useHmac: macs.use }),
+    transport: Object.freeze({ publicPath: publicUrl?.path, production, timeouts, sockets, log, useHmac: macs.use }),
     async close() {
       settings.abandonment?.close();
       await settings.store.close();
@@ -117,15 +128,18 @@ export function createKeyway(options: KeywayOptions): Keyway {
   };
 }
 
-async function readUsage(callerId: string | undefined, settings: Settings): Promise<Usage> {
-  const account =
-    callerId === undefined
-      ? await accountOfAll(settings)
-      : accountOfCaller(await settings.hashes.of(`caller ${callerId}`), settings);
+async function readUsage(caller: Caller | undefined, settings: Settings): Promise<Usage> {
+  const { budget } = caller === undefined ? settings.limits.global : limitsOf(caller.limits, settings);
+  const account = caller === undefined ? await accountOfAll(settings) : await accountOf(caller, settings);
   const [balance] = await settings.askStore((store) => store.balances([account.key]));
   const { spent, reserved } = balance ?? { spent: 0, reserved: 0 };
   const left = account.limit === undefined ? undefined : Math.max(0, account.limit - spent - reserved) / 1e6;
-  return { spent: spent / 1e6, reserved: reserved / 1e6, left };
+  return { spent: spent / 1e6, reserved: reserved / 1e6, left, budget, until: new Date(account.until) };
+}
+
+async function accountOf({ id, limits }: Caller, settings: Settings): Promise<Account> {
+  const hash = await settings.hashes.of(`caller ${id}`);
+  return accountOfCaller({ hash, limits: limitsOf(limits, settings) }, settings.now());
 }
 
 /** Goes the whole way of a caller's request, with the caller given instead of asked for. */

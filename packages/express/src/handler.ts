@@ -14,6 +14,8 @@ export interface ExpressProxy {
   (req: IncomingMessage, res: ServerResponse, next?: unknown): Promise<void>;
   /** `server.on("upgrade", proxy.upgrade)` */
   readonly upgrade: NodeProxy["upgrade"];
+  /** In place of the line above, ahead of every other listener: see {@link NodeProxy}. */
+  readonly attach: NodeProxy["attach"];
   /** Drains: see {@link NodeProxy}. */
   readonly close: NodeProxy["close"];
 }
@@ -30,7 +32,7 @@ export function createHandler(input: Keyway | KeywayOptions): ExpressProxy {
   const proxy = createNodeProxy(input);
   const handler = (req: ExpressRequest, res: ServerResponse): Promise<void> =>
     proxy.handle(req, res, { mount: req.baseUrl, native: req, body: bodyOf(req) });
-  return Object.assign(handler, { upgrade: proxy.upgrade, close: proxy.close });
+  return Object.assign(handler, { upgrade: proxy.upgrade, attach: proxy.attach, close: proxy.close });
 }
 
 /** The raw bytes, where a body parser has eaten the stream and the app kept them; a parsed value is never written again. */

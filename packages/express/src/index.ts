@@ -8,11 +8,15 @@ export {
   type EndpointsOption,
   type Keyway,
   type KeywayOptions,
+  type LimitSet,
   type ObserveEvent,
   type Store,
   type Usage,
   ProxyError,
+  anonymous,
   createKeyway,
   createMemoryStore,
+  loadPrices,
+  typedEndpoints,
 } from "@keyway/core";
-export type { Drained } from "@keyway/node";
+export { type Drained, type NodeProxy, attach } from "@keyway/node";

@@ -22,8 +22,8 @@ export interface HandleContext {
 export interface Runtime {
   readonly keyway: Keyway;
   readonly upstreams: Upstreams;
-  /** Calls and sockets under way; each can be cut off, and a socket be asked to part. */
-  readonly open: Set<{ cut(): void; drain?(): void }>;
+  /** Calls and sockets under way; each can be cut off, and a socket be asked to part. Sockets know by which server they came. */
+  readonly open: Set<{ cut(): void; drain?(): void; readonly server?: unknown }>;
   closing: boolean;
 }
 

@@ -9,10 +9,15 @@ export {
   type EndpointsOption,
   type Keyway,
   type KeywayOptions,
+  type LimitSet,
   type ObserveEvent,
   type Store,
   type Usage,
   ProxyError,
+  anonymous,
   createKeyway,
   createMemoryStore,
+  loadPrices,
+  typedEndpoints,
 } from "@keyway/core";
+export { type Attachable, type NodeProxy, attach, attachToServers } from "@keyway/node";
