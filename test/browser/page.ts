@@ -35,12 +35,8 @@ const file = Buffer.concat([
   randomBytes(5 * 1024),
 ]).subarray(0, 5 * 1024);
 
-/** Where WebSockets are attached to the example's server. */
-const withSockets: readonly ExampleName[] = ["express"];
-
 /** Every pattern on the page of an example, in a real browser. */
 export function tryPage(name: ExampleName): void {
-  const takesSockets = withSockets.includes(name);
   const emulator = createEmulator({ timeScale: 0.1 });
   let falRun: FalRun;
   const lead = async (): Promise<readonly (string | FalRun)[]> => {
@@ -166,7 +162,7 @@ export function tryPage(name: ExampleName): void {
         await serverSaw(/stream POST.*demo\/stream.*200/);
       });
 
-      it.runIf(takesSockets)("real time, through the proxy", async () => {
+      it("real time, through the proxy", async () => {
         const { choose, press, ends, picture, response, serverSaw } = playground;
         await choose("Real time");
         const sockets = await watchSockets(playground.page);
