@@ -3,7 +3,7 @@ import type { Call } from "./call.ts";
 import { type ErrorCode, ProxyError } from "./errors.ts";
 import { type Admitted, createExchange } from "./exchange.ts";
 import { type HeaderList, valueOf } from "./head.ts";
-import { settleHold, settleOpenJobs } from "./job.ts";
+import { type JobOrigin, settleHold, settleOpenJobs } from "./job.ts";
 import { parseJson, writeJson } from "./json.ts";
 import type { Settings } from "./options.ts";
 import { digestOf, recallAnswer, replayKey, whenWritten } from "./replay.ts";
@@ -19,6 +19,8 @@ import { checkToken } from "./rules/token.ts";
 import type { Answer, Door, Exchange } from "./seam.ts";
 import type { Account } from "./store.ts";
 import type { Trace } from "./trace.ts";
+import { sweepPending } from "./webhooks/settlement.ts";
+import { type Subscribed, subscribe } from "./webhooks/submit.ts";
 
 /** A call that every rule of the head has let through. */
 export interface Decided {
@@ -112,7 +114,7 @@ async function exchangeFor(
   { hold }: Grant,
   more: HeaderList,
 ): Promise<Exchange> {
-  const { door, settings, trace, call, caller, query, falRequestId, form, base, reauthorize } = decided;
+  const { door, settings, trace, call, caller, query: asked, falRequestId, form, base, reauthorize } = decided;
   try {
     const { body } = call.kind === "submit" ? await smallBodyOf(decided, seen) : seen;
     const apiKey = await resolveKey(settings.apiKey, caller);
@@ -125,6 +127,12 @@ async function exchangeFor(
       call.kind === "submit"
         ? { key: replayKey(caller.hash), digest: () => digest(decided, { body, input: undefined }) }
         : undefined;
+    const owned = ownsJobs(caller, settings);
+    const { id, isPublic: anonymous } = caller;
+    const origin: JobOrigin = { endpoint: call.endpoint, caller: id, anonymous, owned, at: settings.now() };
+    const submits = call.kind === "submit";
+    const { query, delivers } = submits ? await subscribe(asked, origin, door.head, settings) : notSubscribed(asked);
+    if (delivers) sweepPending(door, settings);
     return createExchange({
       door,
       call,
@@ -132,6 +140,8 @@ async function exchangeFor(
       settings,
       trace,
       query,
+      origin,
+      delivers,
       body,
       apiKey,
       hold,
@@ -148,6 +158,10 @@ async function exchangeFor(
     if (hold !== undefined) await settleHold({ hold: hold.id }, "release", settings);
     throw error;
   }
+}
+
+function notSubscribed(query: string | null): Subscribed {
+  return { query, delivers: false };
 }
 
 /** Whether a rule has to see the body before it may go. */

@@ -25,8 +25,8 @@ export function whyNotKey(key: unknown): string | undefined {
   if (key === "") return "is empty";
   if (["undefined", "null", "NaN", "[object Object]"].includes(key)) return "is the name of a missing value, not a key";
   if (/^\s|\s$/.test(key)) return "has white space around it";
-  if (!/^[!-~]+$/.test(key)) return "has a character that a header cannot hold, such as a line break";
   if (/^(?:key|bearer)\s/i.test(key)) return "starts with the scheme: give the key alone";
+  if (!/^[!-~]+$/.test(key)) return "has a character that a header cannot hold, such as a line break";
   return undefined;
 }
 

@@ -12,7 +12,9 @@ import type { BudgetOption } from "./rules/limit-set.ts";
 import { gateKey } from "./rules/limits.ts";
 import type { Answer, Door, Exchange } from "./seam.ts";
 import type { Account } from "./store.ts";
-import { type FetchContext, answerRequest } from "./web.ts";
+import { type FetchContext, answerRequest, answerWebhook } from "./web.ts";
+import { receiveDelivery } from "./webhooks/receive.ts";
+import { settlePending } from "./webhooks/settlement.ts";
 
 /** Money in the current period, in US dollars. */
 export interface Usage {
@@ -48,6 +50,12 @@ export interface Keyway {
   /** Answers a web-standard Request: for every host that speaks Request and Response. */
   readonly fetch: (request: Request, context?: FetchContext) => Promise<Response>;
   /**
+   * Answers a webhook delivery of fal's: verified, ours, once; then `webhooks.onResult` is told. Needs the Request unread.
+   *
+   * @example export const POST = (request: Request) => keyway.webhook(request);
+   */
+  readonly webhook: (request: Request, context?: FetchContext) => Promise<Response>;
+  /**
    * What a caller has spent and may still spend: the one that `authorize` gives, or his id where he has no limits of his own. Without
    * a caller: all together.
    */
@@ -60,7 +68,10 @@ export interface Keyway {
   ) => Promise<{ request_id: string } & Record<string, unknown>>;
   /** What is behind a job id that a caller holds; null when it is not one of ours, or too old. */
   readonly openJob: (requestId: string) => Promise<OpenedJob | null>;
-  /** Reads the state of the oldest open jobs and settles those that are over: for a timer or cron. Answers how many were settled. */
+  /**
+   * Reads the state of the oldest open jobs, charges those that are over, and tells `webhooks.onResult` of those whose webhook never
+   * came: for a timer or cron. Answers how many were charged or told.
+   */
   readonly settle: (most?: number) => Promise<number>;
   /** Puts charges right by fal's own billing events. */
   readonly reconcile: (options: ReconcileOptions) => Promise<Reconciled>;
@@ -73,6 +84,8 @@ export interface Keyway {
   readonly callerHash: (callerId: string) => Promise<string>;
   /** For transports: decides about one request. Never rejects. */
   readonly plan: (door: Door) => Promise<Answer | Exchange>;
+  /** For transports: answers a webhook delivery. Never rejects. */
+  readonly receive: (door: Door) => Promise<Answer>;
   /** For transports: what they need of the settings. */
   readonly transport: {
     readonly publicPath: string | undefined;
@@ -104,10 +117,14 @@ export function createKeyway(options: KeywayOptions): Keyway {
   const { production, timeouts, sockets, log, publicUrl, macs } = settings;
   return {
     fetch: (request, context = {}) => answerRequest(request, context, settings),
+    webhook: (request, context = {}) => answerWebhook(request, context, settings),
     usage: (caller) => readUsage(typeof caller === "string" ? { id: caller } : caller, settings),
     submitFor: (caller, endpoint, submit) => submitFor(caller, endpoint, submit, settings),
     openJob: (requestId) => openJob(requestId, settings),
-    settle: (most = 100) => settleOpenJobs((at) => accountOfAll(settings, at), most, settings),
+    async settle(most = 100) {
+      const told = await settlePending(most, 0, settings);
+      return told + (await settleOpenJobs((at) => accountOfAll(settings, at), most, settings));
+    },
     reconcile: (given) => reconcile(given, settings),
     async pause() {
       const gate = await gateKey(settings);
@@ -120,6 +137,7 @@ export function createKeyway(options: KeywayOptions): Keyway {
     check: () => checkSettings(settings),
     callerHash: async (callerId) => settings.hashes.of(`caller ${callerId}`),
     plan: (door) => plan(door, settings),
+    receive: (door) => receiveDelivery(door, settings),
     transport: Object.freeze({ publicPath: publicUrl?.path, production, timeouts, sockets, log, useHmac: macs.use }),
     async close() {
       settings.abandonment?.close();

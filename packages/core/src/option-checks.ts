@@ -6,6 +6,7 @@ import type { KeywayOptions } from "./options.ts";
 import { whyNeverForwarded } from "./rules/headers.ts";
 import type { Store } from "./store.ts";
 import { suggest } from "./suggestion.ts";
+import { checkWebhooks } from "./webhooks/option.ts";
 
 const names = [
   "authorize",
@@ -31,6 +32,7 @@ const names = [
   "onSpend",
   "abandoned",
   "dryRun",
+  "webhooks",
 ] as const satisfies readonly (keyof KeywayOptions)[];
 
 /** Options of the official proxy, each with the line that says the same here. */
@@ -80,6 +82,7 @@ export function checkOptions(options: KeywayOptions, production: boolean): void 
   checkChoices(values);
   checkHeaders(values["forwardHeaders"]);
   checkLimits(options);
+  checkWebhooks(options.webhooks, production);
   if (production && options.authorize === "public" && !hasCap(options)) {
     throw invalidOption(
       'authorize: "public" lets everybody spend. In production state a cap for all: limits: { global: { requests: { max: 1000, per: "day" } } }',
@@ -115,7 +118,8 @@ function checkKey(options: KeywayOptions): void {
     throw invalidOption("secret is a random text of at least 16 characters, or a list [new, ...previous]");
   }
   const owned = options.authorize !== "public" && options.ownership !== "app";
-  if (typeof apiKey === "function" && secret === undefined && owned) {
+  const seals = owned || options.webhooks !== undefined;
+  if (typeof apiKey === "function" && secret === undefined && seals) {
     throw invalidOption(
       "secret must be stated when apiKey is a function: secret: process.env.KEYWAY_SECRET (at least 16 characters)",
     );
@@ -185,6 +189,8 @@ function checkChoices(values: Record<string, unknown>): void {
 const storeMethods: readonly (keyof Store)[] = [
   "admit",
   "bind",
+  "mark",
+  "listed",
   "end",
   "settle",
   "extend",

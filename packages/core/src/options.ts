@@ -16,6 +16,7 @@ import type { Spend } from "./job.ts";
 import { type Limits, type LimitsOption, resolveLimits } from "./rules/limit-set.ts";
 import { type Sealer, createSealer, deriveSecret } from "./seal.ts";
 import type { Store } from "./store.ts";
+import { type Webhooks, type WebhooksOption, resolveWebhooks } from "./webhooks/option.ts";
 
 /** Times in milliseconds; each may be changed by itself. */
 export interface Timeouts {
@@ -110,6 +111,8 @@ export interface KeywayOptions {
   readonly timeouts?: Partial<Timeouts> | undefined;
   /** Largest request body, in bytes. Default 32 MiB. */
   readonly maxBodyBytes?: number | undefined;
+  /** Tells the app of finished jobs. Default: a caller's own `fal_webhook` is refused, and none is set. */
+  readonly webhooks?: WebhooksOption | undefined;
   /**
    * WebSockets. `maxMessageBytes`: largest message either way, default 64 MiB; beyond it the socket is closed with 1009. `deflate`: lets
    * callers agree on permessage-deflate with fal.ai (RFC 7692), and sizes then count compressed; default false.
@@ -137,6 +140,7 @@ export interface Settings {
   readonly abandonment: Abandonment | undefined;
   readonly onSpend: ((spend: Spend) => void) | undefined;
   readonly dryRun: boolean;
+  readonly webhooks: Webhooks | undefined;
   readonly realtime: "proxied" | "token";
   readonly uploads: false | { readonly perMinute: number };
   readonly store: Store;
@@ -189,6 +193,8 @@ export function resolveOptions(options: KeywayOptions): Settings {
   const macs = createMacs();
   const namespace = options.namespace ?? "keyway";
   const store = options.store ?? storeOfProcess(namespace);
+  const secrets = resolveSecrets(options.secret, apiKey);
+  const target = upstream === undefined ? undefined : splitUpstream(upstream.url);
   const settings: Settings = {
     authorize: options.authorize,
     endpoints,
@@ -196,7 +202,7 @@ export function resolveOptions(options: KeywayOptions): Settings {
     production,
     apiKey,
     macs,
-    sealer: createSealer(resolveSecrets(options.secret, apiKey), macs),
+    sealer: createSealer(secrets, macs),
     hashes: createHashes(namespace, macs),
     origins: options.origins ?? [],
     limits: resolveLimits(options.limits),
@@ -208,6 +214,7 @@ export function resolveOptions(options: KeywayOptions): Settings {
         : undefined,
     onSpend: options.onSpend,
     dryRun: options.dryRun ?? false,
+    webhooks: resolveWebhooks(options.webhooks, secrets, target, log),
     realtime: options.realtime ?? "proxied",
     uploads: options.uploads ?? { perMinute: 60 },
     store,
@@ -224,7 +231,7 @@ export function resolveOptions(options: KeywayOptions): Settings {
     timeouts: { ...timeouts, ...stated(options.timeouts ?? {}) },
     maxBodyBytes: options.maxBodyBytes ?? 32 * 1024 * 1024,
     sockets: { maxMessageBytes: 64 * 1024 * 1024, deflate: false, ...stated(options.sockets ?? {}) },
-    upstream: upstream === undefined ? undefined : splitUpstream(upstream.url),
+    upstream: target,
     now: Date.now,
   };
   if (!isBuilding()) warnOfDangers(settings, options.store === undefined);

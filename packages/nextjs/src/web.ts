@@ -25,4 +25,5 @@ export function attachToServers(input: Keyway | KeywayOptions): never {
   return attach(undefined, input);
 }
 
+export { createWebhookRoute } from "./route-handlers.ts";
 export { ProxyError, createKeyway, createMemoryStore } from "@keyway/core";

@@ -46,6 +46,23 @@ export async function handleRequest(
   return carryOut(decided, req, res, context, runtime);
 }
 
+/** Answers one webhook delivery of fal's. Never rejects. */
+export async function handleWebhook(
+  req: IncomingMessage,
+  res: ServerResponse,
+  context: HandleContext,
+  runtime: Runtime,
+): Promise<void> {
+  req.on("error", ignore);
+  res.on("error", ignore);
+  if (hasBody(req)) res.once("finish", () => endLingering(req));
+  const entry = { cut: () => res.destroy() };
+  runtime.open.add(entry);
+  const answer = await runtime.keyway.receive(createDoor(req, res, context, runtime));
+  runtime.open.delete(entry);
+  sendAnswer(res, answer);
+}
+
 function hasBody({ headers }: IncomingMessage): boolean {
   return headers["transfer-encoding"] !== undefined || (headers["content-length"] ?? "0") !== "0";
 }

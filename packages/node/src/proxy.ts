@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 import { type Keyway, type KeywayOptions, toKeyway } from "@keyway/core";
 import { type Attachable, type Carrier, attachEverywhere, attachTo } from "./attach.ts";
-import { type HandleContext, type Runtime, handleRequest } from "./http.ts";
+import { type HandleContext, type Runtime, handleRequest, handleWebhook } from "./http.ts";
 import { hmac } from "./hmac.ts";
 import { handleUpgrade, isAddressed } from "./upgrade.ts";
 import { createUpstreams } from "./upstream.ts";
@@ -17,6 +17,8 @@ export interface Drained {
 export interface NodeProxy {
   /** Answers one request, at any mount path. Never rejects. */
   readonly handle: (req: IncomingMessage, res: ServerResponse, context?: HandleContext) => Promise<void>;
+  /** Answers webhook deliveries of fal's (option `webhooks`), at any path: give it the raw body, unread. Never rejects. */
+  readonly webhook: (req: IncomingMessage, res: ServerResponse, context?: HandleContext) => Promise<void>;
   /** For `server.on("upgrade", proxy.upgrade)`. What is not addressed to the proxy is left to other listeners, or answered 404 when there are none. */
   readonly upgrade: (req: IncomingMessage, socket: Duplex, head: Buffer) => void;
   /**
@@ -95,6 +97,7 @@ function createProxy(input: Keyway | KeywayOptions): { proxy: NodeProxy; carrier
   };
   const proxy: NodeProxy = {
     handle: (req, res, context = {}) => handleRequest(req, res, context, runtime),
+    webhook: (req, res, context = {}) => handleWebhook(req, res, context, runtime),
     upgrade,
     attach: (server) => attachTo(server, carrier),
     close: () => (drained ??= drain(runtime)),

@@ -1,5 +1,5 @@
 export { createRequestHandler } from "./request-handler.ts";
-export type { KitEvent, RequestHandler, RequestHandlers } from "./handlers.ts";
+export { type KitEvent, type RequestHandler, type RequestHandlers, createWebhookHandler } from "./handlers.ts";
 export {
   type Authorization,
   type Authorize,
@@ -11,8 +11,10 @@ export {
   type KeywayOptions,
   type LimitSet,
   type ObserveEvent,
+  type ResultEvent,
   type Store,
   type Usage,
+  type WebhooksOption,
   ProxyError,
   anonymous,
   createKeyway,

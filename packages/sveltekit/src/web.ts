@@ -17,4 +17,5 @@ export function attachToServers(input: Keyway | KeywayOptions): never {
   return attach(undefined, input);
 }
 
+export { createWebhookHandler } from "./handlers.ts";
 export { ProxyError, createKeyway, createMemoryStore } from "@keyway/core";

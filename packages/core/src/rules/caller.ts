@@ -1,4 +1,4 @@
-import type { Call } from "../call.ts";
+import type { Call, Kind } from "../call.ts";
 import { ProxyError } from "../errors.ts";
 import { cookieOf, valueOf } from "../head.ts";
 import type { Settings } from "../options.ts";
@@ -20,9 +20,12 @@ export interface Caller {
   readonly setCookie?: string;
 }
 
+/** What is asked for: one of fal's calls, or the list of the caller's own jobs, which names no endpoint. */
+export type AskedCall = Pick<Call, "method" | "host" | "endpoint" | "app"> & { readonly kind: Kind | "jobs" };
+
 /** What `authorize` is asked with. */
 export interface AuthorizeContext {
-  readonly call: Pick<Call, "kind" | "method" | "host" | "endpoint" | "app">;
+  readonly call: AskedCall;
   /** The caller's request headers, `authorization` and `cookie` among them. */
   readonly headers: Headers;
   /** One cookie's value, percent-decoded. */
@@ -68,7 +71,7 @@ export interface Identified {
 }
 
 /** Asks the app who calls. Whatever is not clearly yes is no. */
-export async function identifyCaller(door: Door, call: Call, settings: Settings): Promise<Identified> {
+export async function identifyCaller(door: Door, call: AskedCall, settings: Settings): Promise<Identified> {
   const address = addressOf(door.head, settings.trustProxy);
   if (settings.authorize === "public")
     return { caller: await toKnown({ id: bucketOf(address) }, true, settings), setCookie: undefined };
@@ -99,7 +102,7 @@ export async function identifyCaller(door: Door, call: Call, settings: Settings)
 /** A header value (RFC 9110, section 5.5), without what a line break would add. */
 const fieldSyntax = /^[\t\x20-\x7e]+$/;
 
-function createContext(door: Door, call: Call, address: string | undefined, settings: Settings): AuthorizeContext {
+function createContext(door: Door, call: AskedCall, address: string | undefined, settings: Settings): AuthorizeContext {
   const { head } = door;
   const { publicUrl } = settings;
   let headers: Headers | undefined;
