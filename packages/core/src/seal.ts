@@ -1,5 +1,5 @@
 import { toBase64Url } from "./base64url.ts";
-import { type Macs, createMacs } from "./mac.ts";
+import { type Digests, createDigests } from "./digests.ts";
 import { createRecent } from "./recent.ts";
 
 const encoder = new TextEncoder();
@@ -26,14 +26,14 @@ const longestKept = 1000;
  */
 export function createSealer(
   secrets: () => readonly string[] | Promise<readonly string[]>,
-  macs: Macs = createMacs(),
+  digests: Digests = createDigests(),
 ): Sealer {
   /** Seals that were right, and for whom, while the secrets are the same. */
   const opened = createRecent<Subject>(kept);
   let openedWith: unknown;
 
   async function macOf(secret: string, subject: Subject): Promise<string> {
-    const mac = await macs.hmac(
+    const mac = await digests.hmac(
       secret,
       encoder.encode(JSON.stringify(["keyway job 1", subject.caller, subject.app, subject.requestId])),
     );
