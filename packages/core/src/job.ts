@@ -1,6 +1,7 @@
 import { resolveKey } from "./api-key.ts";
 import { valueOf } from "./head.ts";
 import type { Settings } from "./options.ts";
+import { isDue } from "./sparse.ts";
 import { outcomeOf } from "./rules/limits.ts";
 import type { UpstreamHead } from "./seam.ts";
 import { createFetchSender } from "./sender.ts";
@@ -53,7 +54,8 @@ export async function settleHold(
   try {
     tell(await settings.askStore((store) => store.settle(name, outcome)), settings, whose);
   } catch (cause) {
-    settings.log.error("a call could not be settled; what it holds is charged when it expires", cause);
+    if (isDue(settings, "settle"))
+      settings.log.error("a call could not be settled; what it holds is charged when it expires", cause);
   }
 }
 
