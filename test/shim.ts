@@ -11,7 +11,7 @@ export interface Toxics {
   /** The most that is written at once. */
   readonly slice?: number;
   /** After so many bytes of a connection it is closed, or reset. */
-  readonly limit?: { readonly bytes: number; readonly then: "end" | "reset" };
+  readonly limit?: { readonly bytes: number; readonly how: "end" | "reset" };
   /** Nothing passes any more, and nobody is told. */
   readonly silent?: boolean;
 }
@@ -90,7 +90,8 @@ function carry(from: Socket, to: Socket, toxics: () => Toxics): () => Promise<un
   let passed = 0;
 
   async function write(piece: Buffer): Promise<void> {
-    if (to.writable && !to.write(piece)) await Promise.race([once(to, "drain"), once(to, "close")]).catch(() => undefined);
+    if (to.writable && !to.write(piece))
+      await Promise.race([once(to, "drain"), once(to, "close")]).catch(() => undefined);
   }
 
   async function pass(chunk: Buffer, came: number): Promise<void> {
@@ -107,7 +108,7 @@ function carry(from: Socket, to: Socket, toxics: () => Toxics): () => Promise<un
     }
     passed += rest.length;
     if (limit === undefined || passed < limit.bytes) return;
-    if (limit.then === "reset") for (const socket of [to, from]) socket.resetAndDestroy();
+    if (limit.how === "reset") for (const socket of [to, from]) socket.resetAndDestroy();
     else to.end();
   }
 

@@ -64,14 +64,17 @@ describe("slow callers", () => {
   it.each([
     ["small", 200],
     ["large", 2_000_000],
-  ])("F12 a %s body byte by byte: over when the server's time is, and upstream never has it whole", async (_size, length) => {
-    const { upstream, mounted } = await hurriedServer({ headersTimeout: 300, requestTimeout: 600 });
-    const { socket, closed } = dial(mounted.url);
-    socket.write(headOf(mounted.url, length));
-    drip(socket, "a".repeat(length));
-    expect(await closed).not.toMatch(/^HTTP\/1\.1 200 /);
-    for (const { whole } of upstream.arrivals) await expect(whole).rejects.toThrow();
-  });
+  ])(
+    "F12 a %s body byte by byte: over when the server's time is, and upstream never has it whole",
+    async (_size, length) => {
+      const { upstream, mounted } = await hurriedServer({ headersTimeout: 300, requestTimeout: 600 });
+      const { socket, closed } = dial(mounted.url);
+      socket.write(headOf(mounted.url, length));
+      drip(socket, "a".repeat(length));
+      expect(await closed).not.toMatch(/^HTTP\/1\.1 200 /);
+      for (const { whole } of upstream.arrivals) await expect(whole).rejects.toThrow();
+    },
+  );
 });
 
 describe.each([node, web])("callers who are slow: $name", (mount) => {

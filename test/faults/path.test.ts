@@ -20,10 +20,10 @@ const paths: readonly (readonly [name: string, toxics: Toxics, survives: boolean
   ["200 ms late", { latency: 200 }, true],
   ["16 KB a second", { rate: 16_384 }, true],
   ["byte by byte", { slice: 1 }, true],
-  ["closed after 700 bytes", { limit: { bytes: 700, then: "end" } }, false],
-  ["reset after 700 bytes", { limit: { bytes: 700, then: "reset" } }, false],
-  ["closed at once", { limit: { bytes: 0, then: "end" } }, false],
-  ["reset at once", { limit: { bytes: 0, then: "reset" } }, false],
+  ["closed after 700 bytes", { limit: { bytes: 700, how: "end" } }, false],
+  ["reset after 700 bytes", { limit: { bytes: 700, how: "reset" } }, false],
+  ["closed at once", { limit: { bytes: 0, how: "end" } }, false],
+  ["reset at once", { limit: { bytes: 0, how: "reset" } }, false],
   ["silent", { silent: true }, false],
 ];
 
@@ -39,7 +39,10 @@ async function badly(mount: Mount, toxics: Toxics): Promise<Stage & { shim: Shim
   upstream.answer(({ url, response, whole }) => {
     whole.then(
       () => {
-        if (url.endsWith("/stream")) response.writeHead(200, { "content-type": "text/event-stream" }).end(`${events}${"data: more\n\n".repeat(80)}`);
+        if (url.endsWith("/stream"))
+          response
+            .writeHead(200, { "content-type": "text/event-stream" })
+            .end(`${events}${"data: more\n\n".repeat(80)}`);
         else respond(response, 200, { "content-type": "application/json" }, answer);
       },
       () => undefined,
@@ -61,20 +64,28 @@ describe.each([node, web])("F33 over a bad path to upstream: $name", (mount) => 
       if (survives) expect([one?.status, one?.broken]).toEqual([200, false]);
       else expect(one === undefined || one.broken || one.status === 500).toBe(true);
     }
-    if (survives) expect([answers[0]?.body.equals(answer), answers[1]?.body.toString().startsWith(events)]).toEqual([true, true]);
+    if (survives)
+      expect([answers[0]?.body.equals(answer), answers[1]?.body.toString().startsWith(events)]).toEqual([true, true]);
     expect(upstream.arrivals).toHaveLength(2);
     shim.answers = {};
     expect((await ask(run)).body.equals(answer)).toBe(true);
   });
 
-  it.each(paths.filter(([, , survives]) => survives))("%s on the way there: what is sent arrives", async (_name, toxics) => {
-    const { ask, shim, upstream } = await badly(mount, {});
-    shim.requests = toxics;
-    const body = Buffer.alloc(6000, "0123456789");
-    expect((await ask(run, { body })).status).toBe(200);
-    const arrived = await upstream.arrivals[0]?.whole;
-    expect(createHash("sha256").update(arrived ?? "").digest("hex")).toBe(createHash("sha256").update(body).digest("hex"));
-  });
+  it.each(paths.filter(([, , survives]) => survives))(
+    "%s on the way there: what is sent arrives",
+    async (_name, toxics) => {
+      const { ask, shim, upstream } = await badly(mount, {});
+      shim.requests = toxics;
+      const body = Buffer.alloc(6000, "0123456789");
+      expect((await ask(run, { body })).status).toBe(200);
+      const arrived = await upstream.arrivals[0]?.whole;
+      expect(
+        createHash("sha256")
+          .update(arrived ?? "")
+          .digest("hex"),
+      ).toBe(createHash("sha256").update(body).digest("hex"));
+    },
+  );
 });
 
 describe("F33 sockets over a bad path to upstream", () => {

@@ -19,7 +19,7 @@ export interface Bounds {
 const mib = 1024 * 1024;
 
 /** Least squares: what is added each minute. */
-export function slope(points: readonly (readonly [minute: number, bytes: number])[]): number {
+function slope(points: readonly (readonly [minute: number, bytes: number])[]): number {
   const meanX = mean(points.map(([x]) => x));
   const meanY = mean(points.map(([, y]) => y));
   const over = points.reduce((sum, [x, y]) => sum + (x - meanX) * (y - meanY), 0);
@@ -28,7 +28,7 @@ export function slope(points: readonly (readonly [minute: number, bytes: number]
 }
 
 /** By how much the last fifth's mean passes the first fifth's. */
-export function drift(values: readonly number[]): number {
+function drift(values: readonly number[]): number {
   const part = Math.max(1, Math.floor(values.length / 5));
   return mean(values.slice(-part)) / mean(values.slice(0, part)) - 1;
 }

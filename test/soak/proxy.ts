@@ -48,7 +48,9 @@ const server = createServer((request, response) => {
   if (leaks) kept.push(request);
   void proxy.handle(request, response);
 });
-server.on("upgrade", proxy.upgrade).listen(0, "127.0.0.1", () => tell({ port: (server.address() as AddressInfo).port }));
+server
+  .on("upgrade", proxy.upgrade)
+  .listen(0, "127.0.0.1", () => tell({ port: (server.address() as AddressInfo).port }));
 
 /** Open files and sockets, also those that would not keep the process alive. 0 where the system does not tell. */
 function countDescriptors(): number {

@@ -44,7 +44,10 @@ export async function soak(plan: Plan): Promise<Check[]> {
       ...judgeLoad(load),
       judgeRest(base, samples, last, took),
       await judgePlaces(redis.port, namespace),
-      { name: `${last.mishaps.length} mishaps ${last.mishaps.slice(0, 3).join("; ")}`, holds: last.mishaps.length === 0 },
+      {
+        name: `${last.mishaps.length} mishaps ${last.mishaps.slice(0, 3).join("; ")}`,
+        holds: last.mishaps.length === 0,
+      },
       { name: proxy.isAlive() ? "the process lived" : "the process died", holds: proxy.isAlive() },
     ];
   } finally {
@@ -66,12 +69,13 @@ async function startProxy(start: Start): Promise<Proxy> {
     execArgv: ["--conditions=@keyway/source", "--expose-gc", "--no-warnings"],
     env: { ...process.env, NODE_ENV: "production" },
   });
+  const died = once(child, "exit").then(([code]) => {
+    throw new Error(`the proxy ended with ${String(code)}`);
+  });
+  died.catch(() => undefined);
   const told = async (): Promise<Told> => {
-    const died = once(child, "exit").then(([code]) => Promise.reject(new Error(`the proxy ended with ${String(code)}`)));
-    died.catch(() => undefined);
-    const [message]: Told[] = await Promise.race([once(child, "message") as Promise<Told[]>, died]);
-    if (message === undefined) throw new Error("the proxy said nothing");
-    return message;
+    const said = new Promise<Told>((resolve) => child.once("message", (message: Told) => resolve(message)));
+    return Promise.race([said, died]);
   };
   const first = await told();
   return {
@@ -159,7 +163,10 @@ function judgeLoad({ tally, wrongs }: Load): Check[] {
     { name: `calls: ${outcomes(calls)}`, holds: (calls["whole"] ?? 0) > 0 && (calls["refused"] ?? 0) > 0 },
     { name: `streams: ${outcomes(streams)}`, holds: (streams["whole"] ?? 0) > 0 },
     { name: `sockets: ${outcomes(sockets)}`, holds: (sockets["whole"] ?? 0) > 0 },
-    { name: `events on what ended whole: ${tally.sent} sent, ${tally.received} received`, holds: events && tally.sent > 0 },
+    {
+      name: `events on what ended whole: ${tally.sent} sent, ${tally.received} received`,
+      holds: events && tally.sent > 0,
+    },
     { name: `${wrongs.length} wrong ${wrongs.slice(0, 5).join("; ")}`, holds: wrongs.length === 0 },
   ];
 }

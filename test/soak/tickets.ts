@@ -1,5 +1,5 @@
 /** How a call is to end. `stays`: open until the load is over. */
-export type Fate = "whole" | "stays" | "left" | "reset" | "failed";
+type Fate = "whole" | "stays" | "left" | "reset" | "failed";
 
 /** One call of the load, known to the caller's end and to upstream's, so that both can be compared. */
 export interface Ticket {
@@ -44,7 +44,7 @@ function fateOf(roll: number, kind: "call" | "stream"): Fate {
 }
 
 /** Numbers from 0 to 1 that a seed repeats (mulberry32). */
-export function createRandom(seed: number): () => number {
+function createRandom(seed: number): () => number {
   let state = seed >>> 0;
   return () => {
     state = (state + 0x6d2b79f5) >>> 0;

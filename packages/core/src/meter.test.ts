@@ -5,7 +5,9 @@ import type { Exchange } from "./seam.ts";
 const lease = 90_000;
 
 /** An open stream on a store that is away when it is told. */
-async function openStream(perMinute?: number): Promise<{ store: { isAway: boolean }; tick(): Promise<string> }> {
+async function openStream(
+  perMinute?: number,
+): Promise<{ store: { isAway: boolean }; tick(this: void): Promise<string> }> {
   const state = { isAway: false };
   const memory = createMemoryStore();
   const store: Store = {
