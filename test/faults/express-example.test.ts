@@ -82,7 +82,7 @@ describe("F25 SIGTERM to the Express example: new calls are refused, open ones e
     const sockets = new WebSocketServer({ noServer: true });
     const far = Promise.withResolvers<WebSocket>();
     upstream.upgrade((request, socket, head) => sockets.handleUpgrade(request, socket, head, far.resolve));
-    const socket = new WebSocket(`${url.replace("http:", "ws:")}/fal.run/demo/echo/realtime`, {
+    const socket = new WebSocket(`${url.replace("http:", "ws:")}/fal.run/demo/realtime/realtime`, {
       headers: { authorization: `Bearer ${token}` },
     });
     await once(socket, "open");
