@@ -2,11 +2,14 @@ import { toAnswer, toProxyError } from "./answer.ts";
 import type { Call } from "./call.ts";
 import { ProxyError } from "./errors.ts";
 import type { HeaderList } from "./head.ts";
-import { type JobNote, endJob, jobKey, settleHold, unitsOf } from "./job.ts";
+import { unitsOf } from "./job-queue.ts";
+import { type JobNote, type JobOrigin, endJob, jobKey, settleHold } from "./job.ts";
+import { listsOf } from "./job-index.ts";
 import type { Settings } from "./options.ts";
 import { type KeptAnswer, type Replay, keepAnswer } from "./replay.ts";
+import { meterOf } from "./meter.ts";
 import type { KnownCaller } from "./rules/caller.ts";
-import { isOpen, outcomeOf } from "./rules/limits.ts";
+import { outcomeOf } from "./rules/limits.ts";
 import type { Price } from "./rules/price.ts";
 import type { Answer, AnswerHead, Door, Ending, Exchange, UpstreamHead } from "./seam.ts";
 import type { Hold, Outcome } from "./store.ts";
@@ -40,6 +43,9 @@ export interface Admitted {
   /** Where the answer is kept if its caller leaves; undefined where it is not. */
   readonly replay: Replay | undefined;
   readonly reauthorize: () => Promise<boolean>;
+  readonly origin: JobOrigin;
+  /** Whether a new job's result is to be delivered to the app. */
+  readonly delivers: boolean;
 }
 
 /** Turns an admitted call into the exchange that a transport carries out. */
@@ -136,12 +142,14 @@ async function bindSubmission(body: Uint8Array, admitted: Admitted): Promise<Sea
     return undefined;
   }
   const to = seal === undefined ? from : await seal(from);
-  const note: JobNote = { id: from, app: call.app, endpoint: call.endpoint, caller: caller.id, at: settings.now() };
+  const note: JobNote = { id: from, app: call.app, ...admitted.origin };
   settings.abandonment?.seen(note);
-  if (hold === undefined) return { from, to };
+  const lists = await listsOf(caller, admitted.delivers, settings);
+  if (hold === undefined && lists.length === 0) return { from, to };
   try {
     const key = await jobKey(from, settings);
-    await settings.askStore((store) => store.bind(hold.id, key, JSON.stringify(note), settings.timeouts.jobLease));
+    const { jobLease } = settings.timeouts;
+    await settings.askStore((store) => store.bind(hold?.id ?? "", key, JSON.stringify(note), jobLease, lists));
   } catch (cause) {
     // The job exists and its caller must learn of it; what it holds is charged when it expires.
     settings.log.error("a job could not be tied to what it holds", cause);
@@ -207,32 +215,3 @@ function howItCameOut(
   if (upstream === undefined) return call.kind === "result" || call.kind === "submit" ? undefined : {};
   return outcomeOf(call.kind, upstream.status, unitsOf(upstream), unrun);
 }
-
-/**
- * Streams and sockets are asked about while they are open: is the caller still let in, and is there money for another minute? Who
- * listens to a job's states has not abandoned it.
- */
-function meterOf({ call, caller, hold, price, job, settings, reauthorize }: Admitted): Exchange["meter"] {
-  const listens = call.kind === "status-stream";
-  const metered = hold !== undefined && isOpen(call);
-  const asked = (isOpen(call) || listens) && !caller.isPublic;
-  const followed = listens && settings.abandonment !== undefined ? job : undefined;
-  if (!metered && !asked && followed === undefined) return undefined;
-  const lease = settings.timeouts.openLease;
-  const spans = [metered ? Math.min(minute, lease / 2) : [], followed ? settings.timeouts.abandoned / 3 : []].flat();
-  const everyMs = Math.min(settings.reauthorize, ...spans);
-  let paidUntil = settings.now() + minute;
-  return {
-    everyMs,
-    async tick() {
-      if (asked && !(await reauthorize())) return "stop";
-      if (followed !== undefined) settings.abandonment?.again(followed.from);
-      if (!metered) return "go";
-      const due = settings.now() + everyMs > paidUntil ? (price?.perMinute ?? 0) : 0;
-      if (due > 0) paidUntil += minute;
-      return (await settings.askStore((store) => store.extend(hold.id, lease, due))) ? "go" : "stop";
-    },
-  };
-}
-
-const minute = 60_000;
