@@ -62,7 +62,7 @@ describe("under load", () => {
       const socket = rawOf(writer);
       const block = frame({ opcode: 2, payload: Buffer.alloc(1024 * 1024), masked: writer === near });
       let written = 0;
-      let held = Promise.withResolvers<void>();
+      const held = Promise.withResolvers<void>();
       rawOf(reader).pause();
       const total = 256;
       const pour = async (): Promise<void> => {
