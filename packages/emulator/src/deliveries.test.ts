@@ -19,11 +19,13 @@ async function bringUp({ statuses = [], ...options }: EmulatorOptions & { status
   const emulator = createEmulator({ timeScale: 0, ...options });
   const { url } = await emulator.listen();
   const arrivals: Arrival[] = [];
-  const receiver = createServer(async (request, response) => {
+  const receiver = createServer((request, response) => {
     const chunks: Buffer[] = [];
-    for await (const chunk of request) chunks.push(chunk as Buffer);
-    arrivals.push({ headers: request.headers, body: Buffer.concat(chunks) });
-    response.writeHead(statuses.shift() ?? 200, { location: "/elsewhere" }).end();
+    request.on("data", (chunk: Buffer) => chunks.push(chunk));
+    request.on("end", () => {
+      arrivals.push({ headers: request.headers, body: Buffer.concat(chunks) });
+      response.writeHead(statuses.shift() ?? 200, { location: "/elsewhere" }).end();
+    });
   }).listen(0, "127.0.0.1");
   await new Promise((resolve) => receiver.once("listening", resolve));
   closing.push(
