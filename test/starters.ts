@@ -1,11 +1,12 @@
 // Makes a fresh app with each framework's own starter, installs Keyway from packed tarballs, copies the snippet of the package's README
 // into it, and runs it. Needs the package registry.
-import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { environment, packAll, run } from "./pack.ts";
 import { listenOnFreePort, startUpstream } from "./upstream.ts";
 
 interface Starter {
@@ -47,7 +48,6 @@ function nextStarter(version: string): Starter {
 }
 
 const root = join(import.meta.dirname, "..");
-const environment = { ...process.env, NEXT_TELEMETRY_DISABLED: "1", CI: "1", FAL_KEY: "" };
 
 for (const starter of starters) await tryStarter(starter);
 
@@ -56,7 +56,7 @@ async function tryStarter({ name, starter, create, command, dev, packages }: Sta
   const app = join(folder, "app");
   try {
     run(folder, "npm", "exec", "--yes", `--package=${starter}`, "--", ...create.split(" "));
-    const tarballs = packages.map((one) => pack(one, folder));
+    const tarballs = packAll(packages, folder);
     run(app, "npm", "install", "--no-audit", "--no-fund", "--loglevel=error", ...tarballs);
     const file = writeSnippet(name, app);
     run(app, "npm", "run", "build");
@@ -65,11 +65,6 @@ async function tryStarter({ name, starter, create, command, dev, packages }: Sta
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
-}
-
-function pack(name: string, folder: string): string {
-  const packed = run(join(root, "packages", name), "npm", "pack", "--silent", "--pack-destination", folder);
-  return join(folder, packed.trim().split("\n").at(-1) ?? "");
 }
 
 /** The first block of the README names its file in its first line. */
@@ -124,10 +119,4 @@ async function freePort(): Promise<number> {
   const port = await listenOnFreePort(server);
   await new Promise((resolve) => server.close(resolve));
   return port;
-}
-
-function run(cwd: string, command: string, ...args: string[]): string {
-  const { status, stdout, stderr } = spawnSync(command, args, { cwd, env: environment, encoding: "utf8" });
-  if (status === 0 && existsSync(cwd)) return stdout;
-  throw new Error(`${command} ${args.join(" ")} failed:\n${stdout}${stderr}`);
 }

@@ -60,7 +60,13 @@ export async function createDevPage(mount: string): Promise<Page> {
   });
   return {
     handler: proxy,
-    upgrade: (req, socket, head) => proxy.upgrade(req, socket as Socket, head),
+    upgrade(req, socket, head) {
+      if (req.url?.startsWith(mount)) return;
+      // Vite answers its own pages' WebSocket and leaves every other one open.
+      if (/^vite-(?:hmr|ping)$/.test(req.headers["sec-websocket-protocol"] ?? ""))
+        proxy.upgrade(req, socket as Socket, head);
+      else socket.end("HTTP/1.1 404 Not Found\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
+    },
     close: () => vite.close(),
   };
 }

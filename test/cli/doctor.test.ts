@@ -52,7 +52,8 @@ const refusal = (code: string): string => JSON.stringify({ message: "no", detail
 
 describe("keyway doctor", () => {
   it("finds nothing to mend in a gateway that is set up well, and learns from its login where calls go", async () => {
-    const { url } = await startGateway([], { env: { KEYWAY_UPSTREAM: upstream } });
+    const files = { "keyway.config.mjs": "export default { webhooks: { onResult() {} } };" };
+    const { url } = await startGateway([], { env: { KEYWAY_UPSTREAM: upstream }, files });
     const [code, said] = await examine([url, "--online"], { KEYWAY_TOKEN: token, KEYWAY_UPSTREAM: upstream });
     expect(code).toBe(0);
     expect(said).toMatch(
@@ -64,6 +65,7 @@ describe("keyway doctor", () => {
     expect(said).toMatch(/ok +mount +callers are let in/);
     expect(said).toMatch(/ok +upgrade +WebSocket handshakes reach the proxy/);
     expect(said).toMatch(/note +store +KEYWAY_REDIS_URL is not set/);
+    expect(said).toMatch(/ok +webhook +\S+\/api\/fal\/webhook refuses a forged delivery/);
     expect(said).toMatch(/warning +upstream +the app's calls go to a local emulator/);
     expect(said).toContain("0 faults, 1 warnings");
   });

@@ -162,6 +162,17 @@ describe("keyway serve", () => {
     expect(statuses).toEqual([200, 200, 429]);
   });
 
+  it("tells webhooks.onResult of a job whose webhook never came", async () => {
+    const config = `export default {
+      webhooks: { url: "http://127.0.0.1:1/hooks", onResult: ({ endpoint, status }) => console.log("told of", endpoint, status) },
+      settleEvery: 100,
+    };`;
+    const gateway = await startOnEmulator([], { files: { "keyway.config.mjs": config } });
+    const answer = await post(gateway.url, "https://queue.fal.run/demo/echo", `Bearer ${token}`);
+    expect(answer.status).toBe(200);
+    expect(await gateway.line(/told of .*/)).toBe("told of demo/echo OK");
+  });
+
   it("reads a config in TypeScript; flags and environment go before it; the key goes upstream and nowhere else", async () => {
     const recorded = await startUpstream();
     onTestFinished(() => recorded.close());

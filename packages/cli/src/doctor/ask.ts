@@ -1,6 +1,6 @@
 import { type IncomingMessage, request as requestHttp } from "node:http";
 import { request as requestHttps } from "node:https";
-import { codeOf, messageOf } from "../invalid.ts";
+import { codeOf, messageOf } from "../thrown.ts";
 
 /** An answer as far as the doctor looks at it. */
 export interface Answered {
