@@ -213,6 +213,24 @@ export function tryPage(name: ExampleName): void {
         expect(problems()).toEqual([expect.stringContaining(`responded with a status of ${status}`)]); // the browser's own line
       });
 
+      it("leave, come back: it is there", async () => {
+        const { page, choose, field, press, ends, picture, response, serverSaw } = playground;
+        await page.reload();
+        await choose("Leave, come back");
+        await field("Endpoint").fill("demo/image");
+        await press("Submit");
+        await ends("Queued");
+        const id = /"request_id": "([^"]+)"/.exec(await response.innerText())?.[1] ?? "";
+        await page.reload();
+        const latest = page.getByRole("region", { name: "Your jobs" }).getByRole("listitem").first();
+        await latest.getByRole("radio", { name: /^demo\/image .* done$/, checked: true }).waitFor();
+        await press("Show the result");
+        await ends("Answered");
+        expect(await picture()).toEqual([512, 512]);
+        expect(await response.innerText()).toContain(id);
+        await serverSaw(/result GET.*200/);
+      });
+
       it("budgets of two users, spent and refused", async () => {
         const { page, choose, field, press, ends, failure, problems, picture, serverSaw } = playground;
         await page.reload();
