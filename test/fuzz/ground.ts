@@ -13,7 +13,12 @@ export interface Ground {
   look(this: void, bytes: Buffer): void;
   /** What reached upstream and should not have, since the last question; what made the process die. */
   wrongs(): string[];
-  close(): Promise<{ readonly died: boolean; readonly log: string; readonly keyBytes: number; readonly looked: number }>;
+  close(): Promise<{
+    readonly died: boolean;
+    readonly log: string;
+    readonly keyBytes: number;
+    readonly looked: number;
+  }>;
 }
 
 export async function startGround(): Promise<Ground> {
@@ -34,7 +39,7 @@ export async function startGround(): Promise<Ground> {
     ports,
     look: (bytes) => watch.look(bytes),
     wrongs() {
-      const wrongs = arrivals.splice(0).flatMap((arrival) => problemOf(arrival, key, watch.count));
+      const wrongs = arrivals.splice(0).flatMap((arrival) => problemOf(arrival, key, (text) => watch.count(text)));
       return isAlive() ? wrongs : [...wrongs, "the process died"];
     },
     async close() {
@@ -54,11 +59,13 @@ export async function startGround(): Promise<Ground> {
 function problemOf({ url, values, headers, method }: Arrival, key: string, count: (text: string) => number): string[] {
   const wrongs: string[] = [];
   if (values("authorization").join() !== `Key ${key}`) wrongs.push("without the key, or with another");
-  if (!/^\/(?:fal\.run|queue\.fal\.run)\/demo\/[^/]|^\/rest\.fal\.ai\/(?:tokens|storage)\//.test(url)) wrongs.push("not on the list");
+  if (!/^\/(?:fal\.run|queue\.fal\.run)\/demo\/[^/]|^\/rest\.fal\.ai\/(?:tokens|storage)\//.test(url))
+    wrongs.push("not on the list");
   if (/\/\.{1,2}(?:\/|$)|%2e|%2f|\\|;/i.test(url.split("?")[0] ?? "")) wrongs.push("a path that means another");
   if (count(url) > 0) wrongs.push("the key in its URL");
   const others = headers.filter(([name]) => name.toLowerCase() !== "authorization").flat();
   if (count(others.join("\n")) > 0) wrongs.push("the key in another header");
-  if (headers.some(([name]) => /^(?:cookie|x-fal-target-url|origin|forwarded)$/i.test(name))) wrongs.push("a header that must not cross");
+  if (headers.some(([name]) => /^(?:cookie|x-fal-target-url|origin|forwarded)$/i.test(name)))
+    wrongs.push("a header that must not cross");
   return wrongs.map((wrong) => `${method} ${url} reached upstream: ${wrong}`);
 }

@@ -28,6 +28,7 @@ const doors = await Promise.all(
     }),
   ),
 );
-for (const { server } of doors) Object.assign(server, { headersTimeout: 500, requestTimeout: 1000, keepAliveTimeout: 500 });
+for (const { server } of doors)
+  Object.assign(server, { headersTimeout: 500, requestTimeout: 1000, keepAliveTimeout: 500 });
 process.send?.(doors.map((door) => Number(new URL(door.url).port)));
 process.on("disconnect", () => process.exit());

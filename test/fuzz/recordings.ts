@@ -1,7 +1,8 @@
 /** Byte streams as fal's clients and fal.ai send them; the fuzz changes them. `{key}` stands for nothing: no recording has a key. */
 
 const mount = "/api/fal/proxy";
-const usual = "host: 127.0.0.1\r\nauthorization: Bearer ada\r\naccept: application/json\r\nuser-agent: @fal-ai/client/1.10.1 node\r\n";
+const usual =
+  "host: 127.0.0.1\r\nauthorization: Bearer ada\r\naccept: application/json\r\nuser-agent: @fal-ai/client/1.10.1 node\r\n";
 const json = "content-type: application/json\r\n";
 
 function post(target: string, body: string, more = ""): string {
@@ -20,18 +21,28 @@ export const requests: readonly string[] = [
   post("https://queue.fal.run/demo/echo", input, "x-fal-queue-priority: low\r\nx-fal-runner-hint: a\r\n"),
   post("https://fal.run/demo/echo/stream?a=b", "{}", "accept: text/event-stream\r\n"),
   post("https://rest.fal.ai/tokens/", '{"allowed_apps":["demo"],"token_expiration":120}'),
-  post("https://rest.fal.ai/storage/upload/initiate?storage_type=fal-cdn-v3", '{"content_type":"image/png","file_name":"a.png"}'),
+  post(
+    "https://rest.fal.ai/storage/upload/initiate?storage_type=fal-cdn-v3",
+    '{"content_type":"image/png","file_name":"a.png"}',
+  ),
   get("https://queue.fal.run/demo/echo/requests/019e161b-386c-7d33-8e2f-0123456789ab/status?logs=1"),
-  get("https://queue.fal.run/demo/echo/requests/019e161b-386c-7d33-8e2f-0123456789ab/status/stream", "accept: text/event-stream\r\n"),
+  get(
+    "https://queue.fal.run/demo/echo/requests/019e161b-386c-7d33-8e2f-0123456789ab/status/stream",
+    "accept: text/event-stream\r\n",
+  ),
   get("https://queue.fal.run/demo/echo/requests/019e161b-386c-7d33-8e2f-0123456789ab"),
   `PUT ${mount}/queue.fal.run/demo/echo/requests/019e161b-386c-7d33-8e2f-0123456789ab/cancel HTTP/1.1\r\n${usual}content-length: 0\r\n\r\n`,
   `POST ${mount}/fal.run/demo/echo HTTP/1.1\r\n${usual}${json}transfer-encoding: chunked\r\n\r\n5\r\n{"a":\r\n3\r\n"b"\r\n1\r\n}\r\n0\r\n\r\n`,
   `OPTIONS ${mount} HTTP/1.1\r\n${usual}origin: https://page.example\r\naccess-control-request-method: POST\r\n\r\n`,
-  post("https://fal.run/demo/echo", "{}") + get("https://queue.fal.run/demo/echo/requests/019e161b-386c-7d33-8e2f-0123456789ab"),
+  post("https://fal.run/demo/echo", "{}") +
+    get("https://queue.fal.run/demo/echo/requests/019e161b-386c-7d33-8e2f-0123456789ab"),
 ];
 
 const upgrade = `connection: Upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n`;
-const frames = "\x81\x85\x00\x00\x00\x00hello\x82\xfe\x00\x80\x01\x02\x03\x04" + "b".repeat(128) + "\x89\x80\x00\x00\x00\x00\x01\x81\x00\x00\x00\x00a\x80\x81\x00\x00\x00\x00b\x88\x82\x00\x00\x00\x00\x03\xe8";
+const frames =
+  "\x81\x85\x00\x00\x00\x00hello\x82\xfe\x00\x80\x01\x02\x03\x04" +
+  "b".repeat(128) +
+  "\x89\x80\x00\x00\x00\x00\x01\x81\x00\x00\x00\x00a\x80\x81\x00\x00\x00\x00b\x88\x82\x00\x00\x00\x00\x03\xe8";
 
 /** Handshakes with frames behind them. */
 export const upgrades: readonly string[] = [

@@ -44,14 +44,24 @@ const results: Result[] = [];
 for (const [at, target] of targets.entries()) results.push(await fuzz(target, ground, createRandom(seed + at)));
 const end = await ground.close();
 const checks = [
-  ...results.map(({ name, inputs, faults }) => ({ name: `${name}: ${inputs} inputs, ${faults.length} faults`, faults })),
-  { name: `${end.keyBytes} key bytes in ${end.looked} bytes seen and the log`, faults: end.keyBytes === 0 && end.looked > 0 ? [] : ["the key was seen"] },
+  ...results.map(({ name, inputs, faults }) => ({
+    name: `${name}: ${inputs} inputs, ${faults.length} faults`,
+    faults,
+  })),
+  {
+    name: `${end.keyBytes} key bytes in ${end.looked} bytes seen and the log`,
+    faults: end.keyBytes === 0 && end.looked > 0 ? [] : ["the key was seen"],
+  },
   { name: end.died ? "the process died" : "0 deaths", faults: end.died ? [end.log.slice(-3000)] : [] },
 ];
-for (const { name, faults } of checks) console.log([`${faults.length === 0 ? "ok    " : "FAILED"}  ${name}`, ...faults].join("\n  "));
+for (const { name, faults } of checks)
+  console.log([`${faults.length === 0 ? "ok    " : "FAILED"}  ${name}`, ...faults].join("\n  "));
 const failed = checks.filter(({ faults }) => faults.length > 0).length;
 if (values.report !== undefined) {
   const figures = [title, ...checks.map(({ name }) => `  ${name}`)];
-  writeFileSync(values.report, JSON.stringify({ numPassedTests: checks.length - failed, numFailedTests: failed, figures }));
+  writeFileSync(
+    values.report,
+    JSON.stringify({ numPassedTests: checks.length - failed, numFailedTests: failed, figures }),
+  );
 }
 process.exit(failed === 0 ? 0 : 1);

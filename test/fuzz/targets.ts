@@ -24,13 +24,22 @@ export const targets: readonly Target[] = [
   { name: "requests", alone: false, input: (random) => mutate(requests, random), play: playRequest },
   { name: "handshakes and frames", alone: false, input: (random) => mutate(upgrades, random), play: playUpgrade },
   { name: "upstream's answers", alone: true, input: (random) => mutate(replies, random), play: playReply },
-  { name: "upstream's handshakes and frames", alone: true, input: (random) => mutate(switches, random), play: playSwitch },
+  {
+    name: "upstream's handshakes and frames",
+    alone: true,
+    input: (random) => mutate(switches, random),
+    play: playSwitch,
+  },
 ];
 
 async function playRequest(input: Buffer, ground: Ground, number: number): Promise<string | undefined> {
   ground.upstream.answer(({ response, whole, method, url }) => {
-    const answer = method === "POST" && url.startsWith("/queue.") ? '{"request_id":"019e161b-386c-7d33-8e2f-0123456789ab"}' : clean;
-    whole.then(() => response.writeHead(200, { ...json, "content-length": answer.length }).end(answer), () => undefined);
+    const answer =
+      method === "POST" && url.startsWith("/queue.") ? '{"request_id":"019e161b-386c-7d33-8e2f-0123456789ab"}' : clean;
+    whole.then(
+      () => response.writeHead(200, { ...json, "content-length": answer.length }).end(answer),
+      () => undefined,
+    );
   });
   return attempt(async () => {
     const line = await openLine(ground.ports[number % 2] ?? 0, ground.look, methodOf(input));
@@ -89,7 +98,8 @@ async function askAgain(port: number, ground: Ground): Promise<string | undefine
     line.leave();
     const text = reply?.body.toString() ?? "";
     if (reply?.status === 200 && text === clean) return undefined;
-    if (reply?.status !== 500 || !text.includes("upstream_unanswered")) return `the next call got ${reply?.status} ${text}`;
+    if (reply?.status !== 500 || !text.includes("upstream_unanswered"))
+      return `the next call got ${reply?.status} ${text}`;
   }
   return "the next calls got no answer";
 }
@@ -114,7 +124,9 @@ async function attempt(play: () => Promise<string | undefined>): Promise<string 
   try {
     return await play();
   } catch (error) {
-    return error instanceof Error && "code" in error && /ECONNRESET|EPIPE/.test(String(error.code)) ? undefined : String(error);
+    return error instanceof Error && "code" in error && /ECONNRESET|EPIPE/.test(String(error.code))
+      ? undefined
+      : String(error);
   }
 }
 
@@ -123,8 +135,10 @@ function problemOf({ status, body, headers }: Reply): string | undefined {
   const text = body.toString();
   if (Number.isNaN(status)) return "no status line";
   if (status === 101) return undefined;
-  if (status === 200) return /^(?:$|\{"clean":true\}|\{"request_id":"[^"]+"\})/.test(text) ? undefined : `200 with ${text.slice(0, 200)}`;
-  if (status === 204 && headers.some(([name]) => name.toLowerCase() === "allow" || name.startsWith("access-control-"))) return undefined;
+  if (status === 200)
+    return /^(?:$|\{"clean":true\}|\{"request_id":"[^"]+"\})/.test(text) ? undefined : `200 with ${text.slice(0, 200)}`;
+  if (status === 204 && headers.some(([name]) => name.toLowerCase() === "allow" || name.startsWith("access-control-")))
+    return undefined;
   if (status >= 400 && (text === "" || /"code":"[a-z_]+"/.test(text))) return undefined;
   return status >= 300 && status < 400 ? undefined : `${status} with ${text.slice(0, 200)}`;
 }

@@ -12,7 +12,9 @@ afterAll(() => void process.stdout.write(`properties 7 to 10: ${runs} runs each,
 
 describe("(7) limits hold under any interleaving", () => {
   /** What callers do, one after the other; `many` begins several calls before the first is decided. */
-  type Step = { readonly do: "call"; readonly many: number } | { readonly do: "end"; readonly which: number; readonly how: "complete" | "cut" | "left" | "unsent" };
+  type Step =
+    | { readonly do: "call"; readonly many: number }
+    | { readonly do: "end"; readonly which: number; readonly how: "complete" | "cut" | "left" | "unsent" };
   const steps = fc.array(
     fc.oneof(
       fc.record({ do: fc.constant("call" as const), many: fc.integer({ min: 1, max: 6 }) }),
@@ -24,14 +26,20 @@ describe("(7) limits hold under any interleaving", () => {
     ),
     { maxLength: 30 },
   );
-  const caps = fc.record({ streams: fc.integer({ min: 1, max: 5 }), requests: fc.integer({ min: 1, max: 25 }), cents: fc.integer({ min: 1, max: 15 }) });
+  const caps = fc.record({
+    streams: fc.integer({ min: 1, max: 5 }),
+    requests: fc.integer({ min: 1, max: 25 }),
+    cents: fc.integer({ min: 1, max: 15 }),
+  });
 
   it("as a model of them says", async () => {
     await hold(fc.tuple(caps, steps), async ([{ streams, requests, cents }, script]) => {
       const keyway = createKeyway({
         authorize: () => ({ id: "ada" }),
         endpoints: { "demo/**": { price: { perCall: 0.01 } } },
-        limits: { caller: { streams, requests: { max: requests, per: "day" }, budget: { usd: cents / 100, per: "day" } } },
+        limits: {
+          caller: { streams, requests: { max: requests, per: "day" }, budget: { usd: cents / 100, per: "day" } },
+        },
         store: createMemoryStore({ now: () => 1_800_000_000_000 }),
         upstream: { url: "http://127.0.0.1:1", key: "k" },
       });
@@ -104,13 +112,24 @@ describe("(8) a delivery is believed if and only if the reference verifier belie
     const message = [value("request-id"), value("user-id"), value("timestamp"), hash].join("\n");
     const [key] = signer.jwks.keys;
     const isInTime = Math.abs(now - Number(value("timestamp"))) <= 300;
-    const signature = /^[0-9a-f]{128}$/i.test(value("signature")) ? Buffer.from(value("signature"), "hex") : Buffer.alloc(0);
-    return isInTime && key !== undefined && verify(null, Buffer.from(message), createPublicKey({ key, format: "jwk" }), signature);
+    const signature = /^[0-9a-f]{128}$/i.test(value("signature"))
+      ? Buffer.from(value("signature"), "hex")
+      : Buffer.alloc(0);
+    return (
+      isInTime &&
+      key !== undefined &&
+      verify(null, Buffer.from(message), createPublicKey({ key, format: "jwk" }), signature)
+    );
   }
 
   it("whatever was changed on the way", async () => {
     let believed = 0;
-    const deliveries = fc.tuple(fc.uint8Array({ maxLength: 100 }), fc.integer({ min: -400, max: 400 }), change, fc.nat());
+    const deliveries = fc.tuple(
+      fc.uint8Array({ maxLength: 100 }),
+      fc.integer({ min: -400, max: 400 }),
+      change,
+      fc.nat(),
+    );
     await hold(deliveries, async ([body, drift, what, at]) => {
       const by = what === "stranger" ? stranger : signer;
       const headers = by.headers(body, { now: now + drift });
@@ -135,7 +154,16 @@ describe("(9) any options make an instance, or one error without what is secret"
   const secret = "0f1e2d3c-canary:4b5a69788796a5b4c3d2e1f0";
   const anything = fc.oneof(
     fc.anything({ maxDepth: 2 }),
-    fc.constantFrom(secret, [secret], { key: secret }, `${secret}\n`, ` ${secret}`, Buffer.from(secret), () => secret, Symbol(secret)),
+    fc.constantFrom(
+      secret,
+      [secret],
+      { key: secret },
+      `${secret}\n`,
+      ` ${secret}`,
+      Buffer.from(secret),
+      () => secret,
+      Symbol(secret),
+    ),
   );
   const good = {
     authorize: fc.constantFrom("public", () => null),
@@ -149,8 +177,31 @@ describe("(9) any options make an instance, or one error without what is secret"
     timeouts: fc.constant({ drain: 1 }),
     uploads: fc.constant(false),
   };
-  const names = ["origins", "realtime", "store", "forwardHeaders", "trustProxy", "observe", "onSpend", "abandoned", "ownership", "reauthorize", "namespace", "maxBodyBytes", "dryRun", "sockets"];
-  const fields = { ...Object.fromEntries(names.map((name) => [name, anything])), ...Object.fromEntries(Object.entries(good).map(([name, right]) => [name, fc.oneof({ weight: 6, arbitrary: right }, { weight: 1, arbitrary: anything })])) };
+  const names = [
+    "origins",
+    "realtime",
+    "store",
+    "forwardHeaders",
+    "trustProxy",
+    "observe",
+    "onSpend",
+    "abandoned",
+    "ownership",
+    "reauthorize",
+    "namespace",
+    "maxBodyBytes",
+    "dryRun",
+    "sockets",
+  ];
+  const fields = {
+    ...Object.fromEntries(names.map((name) => [name, anything])),
+    ...Object.fromEntries(
+      Object.entries(good).map(([name, right]) => [
+        name,
+        fc.oneof({ weight: 6, arbitrary: right }, { weight: 1, arbitrary: anything }),
+      ]),
+    ),
+  };
   const configurations = fc.oneof(
     { weight: 9, arbitrary: fc.record(fields, { requiredKeys: ["authorize", "endpoints"] }) },
     { weight: 9, arbitrary: fc.record(good, { requiredKeys: ["authorize", "endpoints"] }) },
@@ -160,7 +211,9 @@ describe("(9) any options make an instance, or one error without what is secret"
 
   it("and says nothing secret aloud", async () => {
     const said: string[] = [];
-    const spies = (["error", "warn", "log"] as const).map((name) => vi.spyOn(console, name).mockImplementation((...words) => void said.push(words.map(String).join(" "))));
+    const spies = (["error", "warn", "log"] as const).map((name) =>
+      vi.spyOn(console, name).mockImplementation((...words) => void said.push(words.map(String).join(" "))),
+    );
     let made = 0;
     let refused = 0;
     await hold(configurations, async (options) => {
@@ -182,10 +235,15 @@ describe("(9) any options make an instance, or one error without what is secret"
 });
 
 describe("(10) no eight characters of the key in a row are ever written, in any coding", () => {
-  const hex = (length: number) => fc.string({ unit: fc.constantFrom(...Array.from("0123456789abcdef")), minLength: length, maxLength: length });
+  const hex = (length: number) =>
+    fc.string({ unit: fc.constantFrom(...Array.from("0123456789abcdef")), minLength: length, maxLength: length });
   const keys = fc.oneof(
     fc.tuple(fc.uuid(), hex(32)).map(([id, part]) => `${id}:${part}`),
-    fc.string({ unit: fc.integer({ min: 0x21, max: 0x7e }).map((code) => String.fromCharCode(code)), minLength: 16, maxLength: 60 }),
+    fc.string({
+      unit: fc.integer({ min: 0x21, max: 0x7e }).map((code) => String.fromCharCode(code)),
+      minLength: 16,
+      maxLength: 60,
+    }),
   );
   const codings: readonly ((key: string) => string)[] = [
     (key) => key,
@@ -198,11 +256,21 @@ describe("(10) no eight characters of the key in a row are ever written, in any 
     (key) => Buffer.from(`ab${key}`).toString("base64url"),
   ];
   /** A whole coding of the key, or a part of one, among other words. */
-  const pieces = fc.array(fc.record({ coding: fc.nat(codings.length - 1), from: fc.nat(40), length: fc.nat(120), word: fc.string({ maxLength: 12 }) }), { maxLength: 6 });
+  const pieces = fc.array(
+    fc.record({
+      coding: fc.nat(codings.length - 1),
+      from: fc.nat(40),
+      length: fc.nat(120),
+      word: fc.string({ maxLength: 12 }),
+    }),
+    { maxLength: 6 },
+  );
 
   it("of the key or of a part of it", async () => {
     await hold(fc.tuple(keys, pieces), async ([key, list]) => {
-      const text = list.map(({ coding, from, length, word }) => word + (codings[coding]?.(key) ?? "").slice(from, from + length)).join("");
+      const text = list
+        .map(({ coding, from, length, word }) => word + (codings[coding]?.(key) ?? "").slice(from, from + length))
+        .join("");
       const clean = scrub(text, [key]).replaceAll("[redacted]", "\u0000");
       for (const coding of codings.slice(0, 6)) {
         const form = coding(key).replace(/=+$/, "");

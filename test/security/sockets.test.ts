@@ -41,7 +41,13 @@ beforeAll(async () => {
   vi.spyOn(console, "error").mockImplementation(() => undefined);
   upstream = await startUpstream();
   upstream.upgrade((request, socket, head) => sockets.handleUpgrade(request, socket, head, accepted));
-  mounted = await node.startMount({ authorize: "public", endpoints: "any", upstream: upstream.option, publicUrl: "http://localhost/api/fal/proxy", limits: { caller: { requests: { max: 1e9, per: "day" } } } });
+  mounted = await node.startMount({
+    authorize: "public",
+    endpoints: "any",
+    upstream: upstream.option,
+    publicUrl: "http://localhost/api/fal/proxy",
+    limits: { caller: { requests: { max: 1e9, per: "day" } } },
+  });
 });
 
 afterAll(async () => {
@@ -83,34 +89,38 @@ function act({ socket, said }: End, what: Act): void {
   else if (what === "reset") socket.terminate();
 }
 
-it("(6) however both ends of a socket talk, stall, close and break: order is kept, both end, and nothing dies", { timeout: 120_000 }, async () => {
-  const url = `${mounted.url.replace("http:", "ws:")}/fal.run/demo/echo/realtime`;
-  let whole = 0;
-  await hold(scripts, async (script) => {
-    const far = new Promise<End>((resolve) => {
-      accepted = (socket) => resolve(toEnd(socket));
+it(
+  "(6) however both ends of a socket talk, stall, close and break: order is kept, both end, and nothing dies",
+  { timeout: 120_000 },
+  async () => {
+    const url = `${mounted.url.replace("http:", "ws:")}/fal.run/demo/echo/realtime`;
+    let whole = 0;
+    await hold(scripts, async (script) => {
+      const far = new Promise<End>((resolve) => {
+        accepted = (socket) => resolve(toEnd(socket));
+      });
+      const caller = toEnd(new WebSocket(url));
+      await once(caller.socket, "open");
+      const ends = { caller, upstream: await far };
+      for (const step of script as readonly Step[]) {
+        if (step.act === "turn") await new Promise(setImmediate);
+        else act(ends[step.side], step.act);
+      }
+      const isQuiet = script.every(({ act: what }) => what !== "close" && what !== "reset");
+      for (const { socket } of Object.values(ends)) socket.resume();
+      ends.caller.socket.close(1000);
+      await Promise.all([ends.caller.closed, ends.upstream.closed]);
+      for (const [from, to] of [
+        [ends.caller, ends.upstream],
+        [ends.upstream, ends.caller],
+      ] as const) {
+        expect(to.heard).toEqual(from.said.slice(0, to.heard.length));
+        // The caller says goodbye last: what he said before was heard.
+        if (isQuiet && to === ends.upstream) expect(to.heard.length).toBe(from.said.length);
+      }
+      if (isQuiet) whole += 1;
     });
-    const caller = toEnd(new WebSocket(url));
-    await once(caller.socket, "open");
-    const ends = { caller, upstream: await far };
-    for (const step of script as readonly Step[]) {
-      if (step.act === "turn") await new Promise(setImmediate);
-      else act(ends[step.side], step.act);
-    }
-    const isQuiet = script.every(({ act: what }) => what !== "close" && what !== "reset");
-    for (const { socket } of Object.values(ends)) socket.resume();
-    ends.caller.socket.close(1000);
-    await Promise.all([ends.caller.closed, ends.upstream.closed]);
-    for (const [from, to] of [
-      [ends.caller, ends.upstream],
-      [ends.upstream, ends.caller],
-    ] as const) {
-      expect(to.heard).toEqual(from.said.slice(0, to.heard.length));
-      // The caller says goodbye last: what he said before was heard.
-      if (isQuiet && to === ends.upstream) expect(to.heard.length).toBe(from.said.length);
-    }
-    if (isQuiet) whole += 1;
-  });
-  expect(whole).toBeGreaterThan(runs / 20);
-  expect(deaths).toEqual([]);
-});
+    expect(whole).toBeGreaterThan(runs / 20);
+    expect(deaths).toEqual([]);
+  },
+);
