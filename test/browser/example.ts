@@ -15,6 +15,8 @@ export type ExampleName = keyof typeof servers;
 /** An example in a process of its own. */
 export interface Example {
   readonly port: number;
+  /** What it has printed since it listens. */
+  readonly said: () => string;
   /** Asks it to leave, and waits until it has. Rejects when it left badly. */
   readonly close: () => Promise<void>;
 }
@@ -26,8 +28,12 @@ export async function startExample(name: ExampleName, env: Readonly<Record<strin
     env: { PATH: process.env["PATH"], PORT: "0", ...env },
     stdio: ["ignore", "pipe", "inherit"],
   });
+  const port = await portOf(child);
+  let said = "";
+  child.stdout.on("data", (bytes: Buffer) => (said += bytes.toString()));
   return {
-    port: await portOf(child),
+    port,
+    said: () => said,
     async close() {
       const left = once(child, "exit");
       child.kill("SIGTERM");

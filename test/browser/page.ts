@@ -204,6 +204,27 @@ export function tryPage(name: ExampleName): void {
         expect(problems()).toEqual([expect.stringContaining(`responded with a status of ${status}`)]); // the browser's own line
       });
 
+      it("leave, come back: it is there", async () => {
+        const { page, choose, field, press, ends, picture, response } = playground;
+        await page.reload();
+        await choose("Leave, come back");
+        await field("Endpoint").fill("demo/image");
+        await press("Submit");
+        await ends("Done");
+        const id = /"request_id": "([^"]+)"/.exec(await response.innerText())?.[1] ?? "";
+        await page.reload();
+        const latest = page.getByRole("region", { name: "Your jobs" }).getByRole("radio").first();
+        await page
+          .getByRole("radio", { name: /^demo\/image.* done$/ })
+          .first()
+          .waitFor();
+        expect(await latest.isChecked()).toBe(true);
+        await press("Show the result");
+        await ends("Answered");
+        expect(await picture()).toEqual([512, 512]);
+        expect(await response.innerText()).toContain(id);
+      });
+
       it("budgets of two users, spent and refused", async () => {
         const { page, choose, field, press, ends, failure, problems, picture, serverSaw } = playground;
         await page.reload();

@@ -12,6 +12,7 @@ export interface Fault {
 const node = ["conformance/node.test.ts"];
 const web = ["conformance/web.test.ts"];
 const express = ["express.test.ts"];
+const webhooks = ["webhooks/flow.test.ts"];
 
 export const faults: readonly Fault[] = [
   {
@@ -207,5 +208,29 @@ export const faults: readonly Fault[] = [
     package: "node",
     replace: { "  run.upload?.destroy();\n": "  run.upload?.removeAllListeners();\n" },
     seenBy: node,
+  },
+  {
+    name: "a webhook's signature is not checked",
+    package: "core",
+    replace: { "if (await isSigned(key, signature, message)) return true;": "return true;" },
+    seenBy: webhooks,
+  },
+  {
+    name: "a webhook's time is not checked",
+    package: "core",
+    replace: { 'if (!(Math.abs(now - timestamp) <= tolerance)) return refuse("timestamp_outside_window");': "" },
+    seenBy: webhooks,
+  },
+  {
+    name: "whoever delivers a webhook is taken for ours",
+    package: "core",
+    replace: { 'return tag === undefined ? "no_tag" : "wrong_tag";': "return undefined;" },
+    seenBy: webhooks,
+  },
+  {
+    name: "a delivery is handled without a claim",
+    package: "core",
+    replace: { "if (await settings.askStore((store) => store.claim(key, handlerLease))) return": "return" },
+    seenBy: webhooks,
   },
 ];

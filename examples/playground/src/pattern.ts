@@ -21,6 +21,8 @@ export interface PatternContext {
   readonly endpoints: Endpoints;
   /** The lines that make the client, as they stand above every example. */
   readonly client: string;
+  /** Keyway's mount. */
+  readonly proxyUrl: string;
   readonly usage: UsageReader;
   /** Makes this user the one who is signed in. */
   readonly signInAs: (user: string) => Promise<void>;

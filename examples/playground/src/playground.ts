@@ -79,6 +79,7 @@ function createPanels(
   const context = {
     fal,
     endpoints: endpointsFor(config),
+    proxyUrl,
     client: `import { fal } from "@fal-ai/client";
 
 fal.config({ proxyUrl: ${toSource(proxyUrl)} });

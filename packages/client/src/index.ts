@@ -1,2 +1,3 @@
+export { type Job, jobs, type JobsOptions } from "./jobs.ts";
 export type { MountOptions } from "./mount.ts";
 export { realtimeUrl, type RealtimeUrlOptions } from "./realtime-url.ts";

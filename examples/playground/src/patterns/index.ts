@@ -1,6 +1,7 @@
 import type { CreatePattern } from "../pattern.ts";
 import { createBudgets } from "./budgets.ts";
 import { createErrors } from "./errors.ts";
+import { createLater } from "./later.ts";
 import { createPlatformHeaders } from "./platform-headers.ts";
 import { createQueue } from "./queue.ts";
 import { createRun } from "./run.ts";
@@ -13,6 +14,7 @@ export const patterns: readonly CreatePattern[] = [
   createRun,
   createSubscribe,
   createQueue,
+  createLater,
   createStream,
   createUpload,
   createPlatformHeaders,
