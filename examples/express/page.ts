@@ -38,7 +38,7 @@ const files =
   upstream.emulatorUrl === undefined ? "https://*.fal.media https://*.fal.ai" : "http://127.0.0.1:* http://localhost:*";
 const contentPolicy = [
   "default-src 'self'",
-  `connect-src 'self' ${files}`,
+  `connect-src 'self' wss://fal.run ${files}`, // wss: for pages that connect by token
   `img-src 'self' data: blob: https: ${files}`,
   `media-src 'self' data: blob: https: ${files}`,
   "object-src 'none'",

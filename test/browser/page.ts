@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from "node:crypto";
 import { createServer } from "node:http";
-import { type Emulator, type RecordedCall, createEmulator } from "@keyway/emulator";
+import { type RecordedCall, createEmulator } from "@keyway/emulator";
 import type { Browser, BrowserContextOptions } from "playwright-core";
 import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { canary, found } from "../secrets/canary.ts";
@@ -8,6 +8,8 @@ import { listenOnFreePort } from "../upstream.ts";
 import { token, watchAnswers } from "./answers.ts";
 import { describeInBrowser } from "./browser.ts";
 import { type Example, type ExampleName, startExample } from "./example.ts";
+import { type FalRun, startFalRun } from "./fal-run.ts";
+import { tryByToken, tryProxied } from "./live.ts";
 import { type Playground, drivePlayground, findBarriers, keepScreenshot, sidewaysScroll } from "./playground.ts";
 
 const lan = "10.0.0.5";
@@ -35,14 +37,18 @@ const file = Buffer.concat([
 
 /** Every pattern on the page of an example, in a real browser. */
 export function tryPage(name: ExampleName): void {
-  describeInBrowser(`the page of examples/${name}`, [lan], (browser) => {
-    let emulator: Emulator;
+  const emulator = createEmulator({ timeScale: 0.1 });
+  let falRun: FalRun;
+  const lead = async (): Promise<readonly (string | FalRun)[]> => {
+    falRun = await startFalRun(emulator);
+    return [lan, falRun];
+  };
+  describeInBrowser(`the page of examples/${name}`, lead, (browser) => {
     let example: Example;
     let url: string;
     let origin: string;
 
     beforeAll(async () => {
-      emulator = createEmulator({ timeScale: 0.1 });
       ({ url } = await emulator.listen());
       const port = await freePort();
       origin = `http://127.0.0.1:${port}`;
@@ -56,6 +62,7 @@ export function tryPage(name: ExampleName): void {
     }, 60_000);
     afterAll(async () => {
       await example.close();
+      await falRun.close();
       await emulator.close();
     });
 
@@ -155,6 +162,8 @@ export function tryPage(name: ExampleName): void {
         await serverSaw(/stream POST.*demo\/stream.*200/);
       });
 
+      it("real time, through the proxy", () => tryProxied(playground, origin));
+
       it("upload of a 5 KB file that is the input", async () => {
         const { choose, field, press, ends, picture, serverSaw } = playground;
         await choose("Upload");
@@ -205,24 +214,21 @@ export function tryPage(name: ExampleName): void {
       });
 
       it("leave, come back: it is there", async () => {
-        const { page, choose, field, press, ends, picture, response } = playground;
+        const { page, choose, field, press, ends, picture, response, serverSaw } = playground;
         await page.reload();
         await choose("Leave, come back");
         await field("Endpoint").fill("demo/image");
         await press("Submit");
-        await ends("Done");
+        await ends("Queued");
         const id = /"request_id": "([^"]+)"/.exec(await response.innerText())?.[1] ?? "";
         await page.reload();
-        const latest = page.getByRole("region", { name: "Your jobs" }).getByRole("radio").first();
-        await page
-          .getByRole("radio", { name: /^demo\/image.* done$/ })
-          .first()
-          .waitFor();
-        expect(await latest.isChecked()).toBe(true);
+        const latest = page.getByRole("region", { name: "Your jobs" }).getByRole("listitem").first();
+        await latest.getByRole("radio", { name: /^demo\/image .* done$/, checked: true }).waitFor();
         await press("Show the result");
         await ends("Answered");
         expect(await picture()).toEqual([512, 512]);
         expect(await response.innerText()).toContain(id);
+        await serverSaw(/result GET.*200/);
       });
 
       it("budgets of two users, spent and refused", async () => {
@@ -267,6 +273,15 @@ export function tryPage(name: ExampleName): void {
           expect(text).not.toMatch(token);
         }
       });
+    });
+
+    it("real time, by token, with the client unchanged", async () => {
+      const { playground } = await open(browser(), desktop);
+      onTestFinished(() => playground.page.context().close());
+      await playground.page.goto(origin);
+      await playground.signIn("ada");
+      await tryByToken(playground);
+      expect(playground.problems()).toEqual([]);
     });
 
     it("one pattern by the keyboard alone", async () => {

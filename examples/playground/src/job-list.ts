@@ -33,7 +33,7 @@ export function createJobList(proxyUrl: string): JobList {
     const state = createElement("span", { class: "job-state", "data-state": job.status }, words[job.status]);
     const name = createElement("span", { class: "job-name" }, job.endpoint);
     const time = createElement("span", { class: "job-age" }, age);
-    return createElement("li", {}, input, createElement("label", { for: input.id }, name, time, state));
+    return createElement("li", {}, input, createElement("label", { for: input.id }, name, " ", time, " ", state));
   }
 
   async function refresh(): Promise<void> {
@@ -48,11 +48,15 @@ export function createJobList(proxyUrl: string): JobList {
   }
   const look = (): void => void refresh().catch(() => undefined); // the next one may find the app again
 
-  new IntersectionObserver(([entry]) => {
-    inSight = entry?.isIntersecting === true;
-    window.clearTimeout(timer);
-    if (inSight) look();
-  }).observe(element);
+  const sight = new IntersectionObserver(
+    ([entry]) => {
+      inSight = entry?.isIntersecting === true;
+      window.clearTimeout(timer);
+      if (inSight) look();
+    },
+    { rootMargin: "2000px" }, // below the edge of a small screen, but never in a panel that is not shown
+  );
+  sight.observe(element);
   return {
     element,
     get chosen() {

@@ -80,6 +80,7 @@ function createPanels(
     fal,
     endpoints: endpointsFor(config),
     proxyUrl,
+    emulator: config.emulator,
     client: `import { fal } from "@fal-ai/client";
 
 fal.config({ proxyUrl: ${toSource(proxyUrl)} });

@@ -10,7 +10,7 @@ interface Common {
   readonly time: number;
   readonly method: string;
   /** Undefined when the target was not understood. */
-  readonly kind: Kind | undefined;
+  readonly kind: Kind | "jobs" | undefined;
   readonly endpoint: string | undefined;
   /** See `keyway.callerHash(id)`; undefined before the caller is known. */
   readonly caller: string | undefined;

@@ -38,11 +38,23 @@ async function bringUp({ statuses = [], ...options }: EmulatorOptions & { status
     const headers = { authorization: "Key any" };
     return fetch(`${url}/queue.fal.run/${app}?${query}`, { method: "POST", headers, body: JSON.stringify(input) });
   }
+  /** So many have come, and their answers have been read. */
   const arrived = (count: number) =>
-    vi.waitFor(() => expect(arrivals).toHaveLength(count), { timeout: 5000, interval: 5 });
+    vi.waitFor(
+      () => {
+        expect(arrivals).toHaveLength(count);
+        expect(emulator.deliveries.length - told).toBe(count);
+      },
+      { timeout: 5000, interval: 5 },
+    );
+  let told = 0;
+  const forget = (): void => {
+    arrivals.length = 0;
+    told = emulator.deliveries.length;
+  };
   const jwks = async (): Promise<{ keys: [Record<string, string>] }> =>
     (await (await fetch(`${url}/rest.fal.ai/.well-known/jwks.json`)).json()) as never;
-  return { emulator, url, arrivals, submit, arrived, jwks };
+  return { emulator, url, arrivals, submit, arrived, forget, jwks };
 }
 
 async function isRight({ headers, body }: Arrival, jwks: { keys: [Record<string, string>] }): Promise<boolean> {
@@ -107,7 +119,7 @@ it("faults bend one delivery, and no call", async () => {
   const stage = await bringUp();
   const bend = async (delivery: NonNullable<Fault["delivery"]>, count: number): Promise<Arrival | undefined> => {
     stage.emulator.faults.add({ delivery });
-    stage.arrivals.length = 0;
+    stage.forget();
     expect((await stage.submit("demo/echo", { a: 1 })).status).toBe(200);
     await stage.arrived(count);
     return stage.arrivals[0];

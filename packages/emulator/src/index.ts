@@ -7,4 +7,5 @@ export type { CallKind } from "./call.ts";
 export type { CallEnd, RecordedCall } from "./calls.ts";
 export type { DeliveryFault, Fault, Faults } from "./faults.ts";
 export type { RecordedDelivery } from "./deliveries.ts";
+export type { SessionFault } from "./session-fault.ts";
 export type { InfrastructureError, NamedError } from "./errors.ts";

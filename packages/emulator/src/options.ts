@@ -47,13 +47,15 @@ export interface EmulatorOptions {
   /** The account that webhook deliveries are signed for. `"emulator-account"` by default. */
   readonly webhookUserId?: string;
   readonly realtime?: {
-    /** Time without input after which a socket gets TIMEOUT and closes 1000, in real milliseconds. 30,000 by default. */
+    /** Time of waiting for input after which a socket gets TIMEOUT and closes 1000, in real milliseconds. 30,000 by default. */
     readonly idleMs?: number;
     /**
-     * What a bad token meets: `"message"` (default) an Unauthorized message, then close 1008; `"forbidden"` close 1008
-     * only; `"handshake"` HTTP 401.
+     * What a bad token meets: `"message"` (default) an Unauthorized message, then close 1008, and a good one for another app only
+     * close 1008 with the reason Forbidden; `"forbidden"` always the latter; `"handshake"` HTTP 401 or 403.
      */
     readonly refusal?: "message" | "forbidden" | "handshake";
+    /** Tells after each result how long it took, as apps can that are told to. Off by default. */
+    readonly timings?: boolean;
   };
   /** Largest request body, in bytes; beyond it 413. 256 MiB by default. */
   readonly maxBodyBytes?: number;
@@ -79,7 +81,11 @@ export interface Settings {
   readonly fallback: boolean;
   readonly pingMs: number;
   readonly webhookUserId: string;
-  readonly realtime: { readonly idleMs: number; readonly refusal: "message" | "forbidden" | "handshake" };
+  readonly realtime: {
+    readonly idleMs: number;
+    readonly refusal: "message" | "forbidden" | "handshake";
+    readonly timings: boolean;
+  };
   readonly maxBodyBytes: number;
   readonly recordedBytes: number;
 }
@@ -107,6 +113,7 @@ export function resolveOptions(options: EmulatorOptions): Settings {
     realtime: {
       idleMs: toTimer(atLeast("realtime.idleMs", options.realtime?.idleMs ?? 30_000, 1)),
       refusal: options.realtime?.refusal ?? "message",
+      timings: options.realtime?.timings ?? false,
     },
     maxBodyBytes: atLeast("maxBodyBytes", options.maxBodyBytes ?? 256 * mebibyte, 0),
     recordedBytes: atLeast("recordedBytes", options.recordedBytes ?? mebibyte, 0),

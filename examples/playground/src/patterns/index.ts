@@ -4,6 +4,7 @@ import { createErrors } from "./errors.ts";
 import { createLater } from "./later.ts";
 import { createPlatformHeaders } from "./platform-headers.ts";
 import { createQueue } from "./queue.ts";
+import { createRealtime } from "./realtime.ts";
 import { createRun } from "./run.ts";
 import { createStream } from "./stream.ts";
 import { createSubscribe } from "./subscribe.ts";
@@ -16,6 +17,7 @@ export const patterns: readonly CreatePattern[] = [
   createQueue,
   createLater,
   createStream,
+  createRealtime,
   createUpload,
   createPlatformHeaders,
   createBudgets,
