@@ -3,7 +3,7 @@ import { afterEach, describe, expect, it, vi } from "vitest";
 import { clientNames, openClient } from "./clients.ts";
 import { type Proxy, startProxy } from "./proxy.ts";
 import { freePort, startRedis } from "./redis-server.ts";
-import { startShim } from "./shim.ts";
+import { startShim } from "../shim.ts";
 
 describe.each(clientNames)("while Redis is away, by %s", (name) => {
   const closers: (() => unknown)[] = [];
