@@ -22,9 +22,13 @@ export interface Example {
 }
 
 /** Starts an example on a free port unless `PORT` is given. */
-export async function startExample(name: ExampleName, env: Readonly<Record<string, string>>): Promise<Example> {
+export async function startExample(
+  name: ExampleName,
+  env: Readonly<Record<string, string>>,
+  flags: readonly string[] = [],
+): Promise<Example> {
   const server = join(import.meta.dirname, "../../examples", servers[name]);
-  const child = spawn(process.execPath, ["--conditions=@keyway/source", server], {
+  const child = spawn(process.execPath, ["--conditions=@keyway/source", server, ...flags], {
     env: { PATH: process.env["PATH"], PORT: "0", ...env },
     stdio: ["ignore", "pipe", "inherit"],
   });

@@ -210,6 +210,30 @@ export const faults: readonly Fault[] = [
     seenBy: node,
   },
   {
+    name: "a socket's close frame stands in the middle of a message",
+    package: "node",
+    replace: { "if (!lane.scanner.atBorder()) {": "if (lane.bytes < 0) {" },
+    seenBy: ["sockets/life.test.ts"],
+  },
+  {
+    name: "a socket's slow reader is not waited for",
+    package: "node",
+    replace: { "    lane.from.pause();\n    lane.stall ??=": "    lane.stall ??=" },
+    seenBy: ["sockets/life.test.ts", "sockets/load.test.ts"],
+  },
+  {
+    name: "a socket's caller who leaves during the dial is not noticed",
+    package: "node",
+    replace: { 'socket.on("data", onData).on("end", leave).on("close", leave);': 'socket.on("data", onData);' },
+    seenBy: ["sockets/handshakes.test.ts"],
+  },
+  {
+    name: "a socket's upgrade is answered by every mount",
+    package: "node",
+    replace: { "  if (taken.has(req)) return false;\n": "" },
+    seenBy: ["sockets/attach.test.ts"],
+  },
+  {
     name: "a webhook's signature is not checked",
     package: "core",
     replace: { "if (await isSigned(key, signature, message)) return true;": "return true;" },
