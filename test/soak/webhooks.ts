@@ -57,7 +57,10 @@ export function createWebhooks(): Webhooks {
       whole.then(
         () => {
           respond(response, 200, { "content-type": "application/json" }, JSON.stringify({ request_id: requestId }));
-          deliveries.push(pause(100).then(() => deliver(search, requestId)), pause(1500).then(() => deliver(search, requestId)));
+          deliveries.push(
+            pause(100).then(() => deliver(search, requestId)),
+            pause(1500).then(() => deliver(search, requestId)),
+          );
         },
         () => undefined,
       );
