@@ -42,7 +42,14 @@ export interface CallEvent extends Common {
 }
 
 /** Why a delivery was refused or taken for somebody else's. */
-export type DeliveryReason = VerifyFailure | "no_tag" | "wrong_tag" | "other_account" | "other_job" | "other_request";
+export type DeliveryReason =
+  | VerifyFailure
+  | "no_tag"
+  | "wrong_tag"
+  | "other_account"
+  | "other_job"
+  | "other_request"
+  | "other_status";
 
 /** A webhook delivery of fal's came in. */
 export interface DeliveryEvent extends Common {
