@@ -44,6 +44,21 @@ describe("a webhook that never came", () => {
     expect(stage.events).toHaveLength(1);
   });
 
+  it("does not wait behind jobs that stay at work", async () => {
+    const stage = await bringUp({ emulator: { concurrency: 10 } });
+    stage.emulator.app(
+      "me/long",
+      (_input, { signal }) => new Promise((resolve) => signal.addEventListener("abort", resolve)),
+    );
+    stage.emulator.faults.add({ delivery: { lost: true }, times: "always" });
+    for (let count = 0; count < 3; count += 1) await stage.submit("me/long");
+    await stage.submit("demo/echo");
+    await until(async () => {
+      await stage.keyway.settle(2);
+      expect(stage.events).toMatchObject([{ endpoint: "demo/echo" }]);
+    });
+  });
+
   it("is tried again by the next settle() when the handler throws", async () => {
     unlogged();
     let tries = 0;
