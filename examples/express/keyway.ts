@@ -1,4 +1,4 @@
-import { createKeyway, type Keyway } from "@keyway/express";
+import { type Caller, type Keyway, type LimitSet, createKeyway } from "@keyway/express";
 import { publishEvent } from "./events.ts";
 import { bearerOf, verifyToken } from "./session.ts";
 import { settings } from "./settings.ts";
@@ -7,13 +7,31 @@ import { upstream } from "./upstream.ts";
 /** Where the proxy is mounted. */
 export const mount = "/api/fal/proxy";
 
-/** Who may call what. The key comes from FAL_KEY and stays here. */
+/** Plans of users who do not have what everybody has. A real app reads them from its database. */
+const plans = new Map<string, LimitSet>([["bob", { budget: { usd: 0.05, per: "day" } }]]);
+
+/** A user as Keyway knows him: who he is, and what his plan lets him do. */
+export function callerOf(user: string): Caller {
+  return { id: user, limits: plans.get(user) };
+}
+
+/** Who may call what, and for how much. The key comes from FAL_KEY and stays here. */
 export const keyway: Keyway = createKeyway({
   authorize: (request) => {
     const user = verifyToken(bearerOf(request.headers.get("authorization")) ?? request.cookie("session"));
-    return user === undefined ? null : { id: user };
+    return user === undefined ? null : callerOf(user);
   },
-  endpoints: ["fal-ai/**", "demo/**"],
+  // What a call costs, in US dollars: see fal.ai's prices for your models, or ask for them with loadPrices().
+  endpoints: {
+    "demo/realtime": { price: { perMinute: 0.06 }, realtime: "proxied" },
+    "demo/**": { price: { perUnit: 0.01 } },
+    "fal-ai/flux/schnell": { price: { perUnit: 0.003 } },
+    "fal-ai/**": { price: { perUnit: 0.03 } },
+  },
+  limits: {
+    caller: { budget: { usd: 1, per: "day" } },
+    global: { budget: { usd: 20, per: "day" } },
+  },
   publicUrl: settings.publicOrigin && settings.publicOrigin + mount,
   upstream: upstream.emulatorUrl === undefined ? undefined : { url: upstream.emulatorUrl, key: "emulator" },
   observe: publishEvent,

@@ -3,7 +3,7 @@ import type { AddressInfo } from "node:net";
 import { createHandler } from "@keyway/express";
 import express, { type ErrorRequestHandler } from "express";
 import { closeEvents, sendEvents } from "./events.ts";
-import { keyway, mount } from "./keyway.ts";
+import { callerOf, keyway, mount } from "./keyway.ts";
 import { createBuiltPage, createDevPage } from "./page.ts";
 import { refuseStranger, session, userOf } from "./session.ts";
 import { fail, settings } from "./settings.ts";
@@ -27,6 +27,12 @@ app.use("/api/session", session);
 
 app.get("/api/config", (req, res) => {
   res.json({ emulator: upstream.emulatorUrl !== undefined, user: userOf(req) });
+});
+
+app.get("/api/usage", async (req, res) => {
+  const user = userOf(req);
+  if (user === undefined) refuseStranger(res);
+  else res.json(await keyway.usage(callerOf(user)));
 });
 
 app.get("/api/events", async (req, res) => {

@@ -40,7 +40,7 @@ export async function startExample(name: ExampleName, env: Readonly<Record<strin
 async function portOf({ stdout }: ChildProcess): Promise<number> {
   if (stdout === null) throw new Error("no output");
   for await (const line of createInterface(stdout)) {
-    const port = /^Keyway's example is at http:.*:(\d+)$/.exec(line)?.[1];
+    const port = /^Keyway's example is at https?:.*:(\d+)$/.exec(line)?.[1];
     if (port === undefined) continue;
     stdout.resume();
     return Number(port);

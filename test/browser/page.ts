@@ -204,6 +204,30 @@ export function tryPage(name: ExampleName): void {
         expect(problems()).toEqual([expect.stringContaining(`responded with a status of ${status}`)]); // the browser's own line
       });
 
+      it("budgets of two users, spent and refused", async () => {
+        const { page, choose, field, press, ends, failure, problems, picture, serverSaw } = playground;
+        await page.reload();
+        await choose("Budgets");
+        const budget = (user: string) => page.getByRole("article", { name: user });
+        await budget("ada").getByText("$1.00 a day").waitFor();
+        await budget("bob").getByText("$0.05 a day").waitFor();
+        const before = await budget("ada").innerText();
+        await field("Who calls").selectOption("bob");
+        await press("Make 6 at once");
+        await ends("Failed");
+        expect(await failure()).toMatch(/402[^]*budget_exceeded/);
+        await page.getByText("Signed in as bob").waitFor();
+        await serverSaw(/run POST.*demo\/image.*402 budget_exceeded/);
+        expect(await budget("bob").innerText()).toMatch(/Spent\s+\$0.05\s+Reserved\s+\$0.00\s+Left\s+\$0.00/);
+        expect(await budget("ada").innerText()).toBe(before);
+        expect(problems().every((line) => line.includes("responded with a status of 402"))).toBe(true);
+        await field("Who calls").selectOption("ada");
+        await press("Make a picture");
+        await ends("Answered");
+        expect(await picture()).toEqual([512, 512]);
+        expect(await budget("ada").innerText()).not.toBe(before);
+      });
+
       it("signed out: 401", async () => {
         const { page, choose, press, failure, problems } = playground;
         await page.getByRole("button", { name: "Sign out" }).click();

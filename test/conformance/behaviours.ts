@@ -11,6 +11,7 @@ import { leaving } from "./behaviours/leaving.ts";
 import { limits } from "./behaviours/limits.ts";
 import { money } from "./behaviours/money.ts";
 import { origins } from "./behaviours/origins.ts";
+import { otherClients } from "./behaviours/other-clients.ts";
 import { refusing } from "./behaviours/refusing.ts";
 import { requests } from "./behaviours/requests.ts";
 import { sockets } from "./behaviours/sockets.ts";
@@ -38,6 +39,7 @@ export function behaviours(mount: Mount): void {
     money(mount);
     limits(mount);
     tokens(mount);
+    otherClients(mount);
     draining(mount);
     sockets(mount);
   });

@@ -57,6 +57,7 @@ export async function stage(mount: Mount, options: Partial<KeywayOptions> = {}, 
     authorize: byName,
     endpoints: "any",
     upstream: upstream.option,
+    namespace: crypto.randomUUID(),
     observe(event) {
       events.push(event);
       if (event.type === "call") for (const take of waiting.splice(0)) take(event);

@@ -1,5 +1,6 @@
 import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from "node:http";
-import type { KeywayOptions } from "@keyway/core";
+import type { Keyway, KeywayOptions } from "@keyway/core";
+import { attach } from "@keyway/node";
 import { stagedAs } from "../fixtures/staged.ts";
 import { listenOnFreePort } from "../upstream.ts";
 import { type Mounted, listen, mountPath } from "./mount.ts";
@@ -22,7 +23,13 @@ export function createStagedHost(
     if (staged.create === undefined) throw new Error(`${app} did not load its route`);
     const mount = staged.create(options);
     const server = createServer((request, response) => void staged.current.run(mount, () => handle(request, response)));
-    return listen(server, mount.held as Parameters<typeof listen>[1]);
+    const held = mount.held as Keyway;
+    const sockets = attach(server, held);
+    const close = async (): Promise<unknown> => {
+      await held.close();
+      return sockets.close();
+    };
+    return { ...(await listen(server, { upgrade: sockets.upgrade, close })), held };
   };
 }
 

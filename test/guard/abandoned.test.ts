@@ -87,8 +87,9 @@ describe.each(transports)('abandoned: "cancel" over %s', (transport) => {
 it("two processes on one store cancel once, and a read in one keeps a job of the other", async () => {
   const store = createMemoryStore();
   const secret = "one secret for both of them";
-  const one = await leaving("node", { store, secret });
-  const two = await leaving("node", { store, secret, upstream: one.upstream.option });
+  const namespace = "shared";
+  const one = await leaving("node", { store, secret, namespace });
+  const two = await leaving("node", { store, secret, namespace, upstream: one.upstream.option });
   const [kept, left] = [idIn(await one.ask(submit)), idIn(await one.ask(submit))];
   await two.ask(urlsOf(left).status, get);
   let going = true;

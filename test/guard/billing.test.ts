@@ -61,7 +61,7 @@ describe("reconcile", () => {
       corrected: [{ falRequestId: first, usd: 0.1, change: -0.3 }],
       unknown: 1,
     });
-    expect(await keyway.usage("ada")).toEqual({ spent: 0.5, reserved: 0, left: 0.5 });
+    expect(await keyway.usage("ada")).toMatchObject({ spent: 0.5, reserved: 0, left: 0.5 });
     expect(api.asked.map(({ url }) => url.origin + url.pathname)).toEqual(
       Array.from({ length: 2 }, () => "https://api.fal.ai/v1/models/billing-events"),
     );
@@ -80,7 +80,7 @@ describe("reconcile", () => {
     const { keyway, ask, first, since } = await charged();
     const page = { billing_events: [eventOf(first, 3)], next_cursor: null, has_more: false };
     await keyway.reconcile({ adminKey: "admin:0123456789abcdef", since, fetch: recorded([page]).fetch });
-    expect(await keyway.usage("ada")).toEqual({ spent: 3.4, reserved: 0, left: 0 });
+    expect(await keyway.usage("ada")).toMatchObject({ spent: 3.4, reserved: 0, left: 0 });
     expect((await ask(submit)).status).toBe(402);
   });
 
@@ -174,5 +174,5 @@ describe("loadPrices", () => {
 it("usage knows nothing of a caller who never called", async () => {
   const options = { authorize: byName, endpoints: { "a/b": { price: { perCall: 1 } } }, apiKey: "id:0123456789abcdef" };
   const keyway = createKeyway({ ...options, limits: { caller: { budget: { usd: 2, per: "month" } } } });
-  expect(await keyway.usage("nobody")).toEqual({ spent: 0, reserved: 0, left: 2 });
+  expect(await keyway.usage("nobody")).toMatchObject({ spent: 0, reserved: 0, left: 2 });
 });

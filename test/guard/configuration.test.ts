@@ -185,7 +185,7 @@ describe("dryRun", () => {
       limits: { caller: { requests: { max: 1, per: "day" }, budget: { usd: 1, per: "day" }, jobs: 0 } },
     });
     expect([(await ask(run)).status, (await ask(submit)).status]).toEqual([200, 200]);
-    await expect.poll(() => keyway.usage("ada")).toEqual({ spent: 0.4, reserved: 0.4, left: 0.2 });
+    await expect.poll(() => keyway.usage("ada")).toMatchObject({ spent: 0.4, reserved: 0.4, left: 0.2 });
     for (const target of [run, stream, submit]) {
       const refused = await ask(target);
       expect([refused.status, codeOf(refused)]).toEqual([402, "budget_exceeded"]);

@@ -34,6 +34,8 @@ const free: KeywayOptions = {
   store: {
     admit: async ({ counters }) => ({ ok: true, allowances: counters.map(() => ({ remaining: 1, resetMs: 1 })) }),
     bind: async () => undefined,
+    mark: async () => undefined,
+    listed: async () => [],
     end: async () => null,
     settle: async () => null,
     extend: async () => true,

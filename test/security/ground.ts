@@ -85,7 +85,7 @@ export async function startField(ground: Ground, mount: Mount, options: Partial<
     events.push(event);
     (ground.log as string[]).push(inspect(event));
   };
-  const mounted = await mount.startMount({ ...open, observe, ...options });
+  const mounted = await mount.startMount({ ...open, observe, namespace: crypto.randomUUID(), ...options });
   const { port } = mounted.server.address() as AddressInfo;
   const { watch } = ground;
   return {

@@ -404,6 +404,51 @@ export function describeStore(name: string, open: () => Promise<Ground>): void {
       });
     });
 
+    describe("lists of jobs", () => {
+      const [mine, all] = [
+        { key: "mine", most: 3 },
+        { key: "all", most: 9 },
+      ];
+      const names = async (list: string, first: "newest" | "oldest", most = 9, since = 0): Promise<string[]> =>
+        (await store.listed(list, { since, most, first })).map(({ job }) => job);
+
+      it("hold a job's note and time, newest or oldest first, up to their length", async () => {
+        for (const job of ["one", "two", "three", "four"]) {
+          await store.bind("no hold", job, `note of ${job}`, hour, job === "two" ? [all] : [mine, all]);
+          await ground.elapse(2);
+        }
+        expect(await names("all", "oldest")).toEqual(["one", "two", "three", "four"]);
+        expect(await names("mine", "newest")).toEqual(["four", "three", "one"]);
+        await store.bind("no hold", "five", "note of five", hour, [mine]);
+        expect(await names("mine", "newest")).toEqual(["five", "four", "three"]);
+        expect(await names("mine", "newest", 2)).toEqual(["five", "four"]);
+        const [three, four] = await store
+          .listed("all", { since: 0, most: 9, first: "oldest" })
+          .then((jobs) => jobs.slice(2));
+        expect(three).toMatchObject({ job: "three", note: "note of three" });
+        expect(await names("all", "oldest", 9, four?.since)).toEqual(["four"]);
+        expect(await names("none", "oldest")).toEqual([]);
+      });
+
+      it("let a marked job go, with its new note kept", async () => {
+        await store.bind("no hold", "job", "a note", hour, [mine, all]);
+        await store.mark("job", "another note", hour, ["all"]);
+        expect(await names("all", "oldest")).toEqual([]);
+        expect(await store.listed("mine", { since: 0, most: 1, first: "newest" })).toMatchObject([
+          { note: "another note" },
+        ]);
+        await store.mark("early", "told before it was bound", hour, ["all"]);
+        await store.bind("no hold", "early", "a note", hour, [mine]);
+        expect(await store.get("early")).toBe("told before it was bound");
+      });
+
+      it("forget a job when its note is over", async () => {
+        await store.bind("no hold", "job", "a note", 300, [mine]);
+        await ground.elapse(320);
+        expect(await names("mine", "newest")).toEqual([]);
+      });
+    });
+
     describe("values", () => {
       it("are kept for their lease", async () => {
         await store.put("value", "one", 300);

@@ -1,17 +1,35 @@
-import { createKeyway } from "@keyway/nextjs";
+import { type Caller, type LimitSet, createKeyway } from "@keyway/nextjs";
 import { publishEvent } from "./events";
 import { bearerOf, verifyToken } from "./session";
 
 /** A local emulator to call in place of fal.ai; undefined for fal.ai itself. */
 export const emulatorUrl = process.env["KEYWAY_UPSTREAM"] || undefined;
 
-/** Who may call what. The key comes from FAL_KEY and stays here. */
+/** Plans of users who do not have what everybody has. A real app reads them from its database. */
+const plans = new Map<string, LimitSet>([["bob", { budget: { usd: 0.05, per: "day" } }]]);
+
+/** A user as Keyway knows him: who he is, and what his plan lets him do. */
+export function callerOf(user: string): Caller {
+  return { id: user, limits: plans.get(user) };
+}
+
+/** Who may call what, and for how much. The key comes from FAL_KEY and stays here. */
 export const keyway = createKeyway({
   authorize: ({ headers, cookie }) => {
     const user = verifyToken(bearerOf(headers.get("authorization")) ?? cookie("session"));
-    return user === undefined ? null : { id: user };
+    return user === undefined ? null : callerOf(user);
   },
-  endpoints: ["fal-ai/**", "demo/**"],
+  // What a call costs, in US dollars: see fal.ai's prices for your models, or ask for them with loadPrices().
+  endpoints: {
+    "demo/realtime": { price: { perMinute: 0.06 }, realtime: "proxied" },
+    "demo/**": { price: { perUnit: 0.01 } },
+    "fal-ai/flux/schnell": { price: { perUnit: 0.003 } },
+    "fal-ai/**": { price: { perUnit: 0.03 } },
+  },
+  limits: {
+    caller: { budget: { usd: 1, per: "day" } },
+    global: { budget: { usd: 20, per: "day" } },
+  },
   publicUrl: process.env["PUBLIC_URL"] && `${new URL(process.env["PUBLIC_URL"]).origin}/api/fal/proxy`,
   upstream: emulatorUrl === undefined ? undefined : { url: emulatorUrl, key: "emulator" },
   observe: publishEvent,

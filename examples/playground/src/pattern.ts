@@ -2,6 +2,7 @@ import type { FalClient } from "@fal-ai/client";
 import type { Logs } from "./logs.ts";
 import type { Pictures } from "./pictures.ts";
 import type { Timeline } from "./timeline.ts";
+import type { UsageReader } from "./usage.ts";
 
 /** Which endpoints the forms start with. */
 export interface Endpoints {
@@ -20,6 +21,9 @@ export interface PatternContext {
   readonly endpoints: Endpoints;
   /** The lines that make the client, as they stand above every example. */
   readonly client: string;
+  readonly usage: UsageReader;
+  /** Makes this user the one who is signed in. */
+  readonly signInAs: (user: string) => Promise<void>;
 }
 
 /** Where an action shows what happens. */

@@ -8,6 +8,7 @@ import { createPanel, type Panel } from "./panel.ts";
 import { patterns } from "./patterns/index.ts";
 import { createSessionPanel } from "./session.ts";
 import { toSource } from "./source.ts";
+import { createUsageReader } from "./usage.ts";
 
 /** Where the app behind the page answers. */
 export interface PlaygroundOptions {
@@ -17,6 +18,8 @@ export interface PlaygroundOptions {
   readonly sessionUrl?: string;
   /** The user's own `observe` events as server-sent events. Default `/api/events`. */
   readonly eventsUrl?: string;
+  /** What the user has spent and may still spend. Default `/api/usage`. */
+  readonly usageUrl?: string;
   /** `{ emulator, user }`. Default `/api/config`. */
   readonly configUrl?: string;
 }
@@ -40,10 +43,14 @@ export function mountPlayground(element: HTMLElement, options: PlaygroundOptions
 }
 
 function fill(root: HTMLElement, config: Config, options: PlaygroundOptions, leaving: AbortSignal): void {
-  const { proxyUrl, eventsUrl = "/api/events", sessionUrl = "/api/session" } = options;
+  const { eventsUrl = "/api/events", sessionUrl = "/api/session" } = options;
   let watching: Panel | undefined;
   const feed = createFeed(eventsUrl, (event) => watching?.serverLog.add(event));
-  const panels = createPanels(config, proxyUrl, async (panel) => {
+  const signInAs = async (user: string): Promise<void> => {
+    await session.signInAs(user);
+    await feed.ready();
+  };
+  const panels = createPanels(config, options, signInAs, async (panel) => {
     watching = panel;
     await feed.ready();
   });
@@ -62,7 +69,12 @@ function fill(root: HTMLElement, config: Config, options: PlaygroundOptions, lea
   });
 }
 
-function createPanels(config: Config, proxyUrl: string, starts: (panel: Panel) => Promise<void>): readonly Panel[] {
+function createPanels(
+  config: Config,
+  { proxyUrl, usageUrl = "/api/usage", sessionUrl = "/api/session" }: PlaygroundOptions,
+  signInAs: (user: string) => Promise<void>,
+  starts: (panel: Panel) => Promise<void>,
+): readonly Panel[] {
   fal.config({ proxyUrl });
   const context = {
     fal,
@@ -71,6 +83,8 @@ function createPanels(config: Config, proxyUrl: string, starts: (panel: Panel) =
 
 fal.config({ proxyUrl: ${toSource(proxyUrl)} });
 `,
+    usage: createUsageReader(usageUrl, sessionUrl),
+    signInAs,
   };
   return patterns.map((create) => createPanel(create(context), { starts }));
 }

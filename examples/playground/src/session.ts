@@ -5,13 +5,18 @@ export interface SessionPanel {
   readonly element: HTMLElement;
   /** Shows the session that the page began with. */
   begin(user: string | undefined): void;
+  /** Signs somebody in, unless he is. Rejects when the app refuses. */
+  signInAs(user: string): Promise<void>;
 }
 
 export function createSessionPanel(url: string, tell: (user: string | undefined) => void): SessionPanel {
   const element = createElement("section", { class: "session", "aria-label": "Session" });
   const problem = createElement("p", { class: "problem", role: "alert" });
 
+  let current: string | undefined;
+
   const show = (user: string | undefined): HTMLElement => {
+    current = user;
     const view = user === undefined ? createSignIn(signIn) : createSignedIn(user, signOut);
     problem.textContent = "";
     element.replaceChildren(view.element, problem);
@@ -27,7 +32,13 @@ export function createSessionPanel(url: string, tell: (user: string | undefined)
   };
   const signIn = (user: string): void => void attempt(postSession(url, user));
   const signOut = (): void => void attempt(deleteSession(url));
-  return { element, begin: show };
+  return {
+    element,
+    begin: show,
+    async signInAs(user) {
+      if (user !== current) show(await postSession(url, user));
+    },
+  };
 }
 
 interface View {

@@ -16,3 +16,9 @@ export function formatBytes(bytes: number): string {
   if (bytes < 1_000_000) return `${(bytes / 1000).toFixed(1)} kB`;
   return `${(bytes / 1_000_000).toFixed(1)} MB`;
 }
+
+/** "$0.05", "$1.00", and "$0.003" where cents do not tell it. */
+export function formatMoney(usd: number): string {
+  const cents = usd.toFixed(2);
+  return `$${Math.abs(Number(cents) - usd) < 1e-9 ? cents : usd.toFixed(3)}`;
+}

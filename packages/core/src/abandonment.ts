@@ -1,10 +1,13 @@
-import { type JobNote, cancelJob, jobKey } from "./job.ts";
+import { cancelJob } from "./job-queue.ts";
+import { type JobNote, jobKey } from "./job.ts";
 import type { Settings } from "./options.ts";
+
+type SeenJob = Pick<JobNote, "id" | "app" | "caller">;
 
 /** Cancels jobs that nobody asks about any more. */
 export interface Abandonment {
   /** A caller asked about a job, or submitted it. */
-  seen(note: JobNote): void;
+  seen(note: SeenJob): void;
   /** A caller still listens to a job that was seen before and is not over. */
   again(falRequestId: string): void;
   over(falRequestId: string): void;
@@ -16,7 +19,7 @@ export interface Abandonment {
  * word of the reads that it saw, at most three times in that span.
  */
 export function createAbandonment(after: number, settings: () => Settings): Abandonment {
-  const jobs = new Map<string, { note: JobNote; at: number; told: number }>();
+  const jobs = new Map<string, { note: SeenJob; at: number; told: number }>();
   let timer: ReturnType<typeof setInterval> | undefined;
 
   function tellOthers(id: string, at: number): void {
@@ -40,7 +43,7 @@ export function createAbandonment(after: number, settings: () => Settings): Aban
     timer = undefined;
   }
 
-  function see(note: JobNote): void {
+  function see(note: SeenJob): void {
     const now = settings().now();
     const known = jobs.get(note.id);
     const told = known !== undefined && now - known.told < after / 3 ? known.told : now;
@@ -71,7 +74,7 @@ async function seenKey(id: string, settings: Settings): Promise<string> {
   return `${await jobKey(id, settings)}:seen`;
 }
 
-async function cancelOnce(note: JobNote, at: number, settings: Settings): Promise<void> {
+async function cancelOnce(note: SeenJob, at: number, settings: Settings): Promise<void> {
   const key = await seenKey(note.id, settings);
   const last = await settings.askStore((store) => store.get(key));
   if (last !== null && Number(last) > at) return;

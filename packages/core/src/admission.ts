@@ -3,21 +3,24 @@ import type { Call } from "./call.ts";
 import { type ErrorCode, ProxyError } from "./errors.ts";
 import { type Admitted, createExchange } from "./exchange.ts";
 import { type HeaderList, valueOf } from "./head.ts";
-import { settleHold, settleOpenJobs } from "./job.ts";
+import { type JobOrigin, settleHold, settleOpenJobs } from "./job.ts";
 import { parseJson, writeJson } from "./json.ts";
 import type { Settings } from "./options.ts";
 import { digestOf, recallAnswer, replayKey, whenWritten } from "./replay.ts";
+import { accountOfCaller } from "./rules/account.ts";
 import { takesBody } from "./rules/body.ts";
 import type { KnownCaller } from "./rules/caller.ts";
 import type { Endpoint } from "./rules/endpoint.ts";
 import { applyInput } from "./rules/input.ts";
-import { type Ask, type Grant, type Request, accountOfCaller, admitCall, admitRates, spends } from "./rules/limits.ts";
+import { type Ask, type Grant, type Request, admitCall, admitRates, spends } from "./rules/limits.ts";
 import { ownsJobs } from "./rules/ownership.ts";
 import { type Price, reserveOf } from "./rules/price.ts";
 import { checkToken } from "./rules/token.ts";
 import type { Answer, Door, Exchange } from "./seam.ts";
 import type { Account } from "./store.ts";
 import type { Trace } from "./trace.ts";
+import { sweepPending } from "./webhooks/settlement.ts";
+import { type Subscribed, subscribe } from "./webhooks/submit.ts";
 
 /** A call that every rule of the head has let through. */
 export interface Decided {
@@ -49,6 +52,7 @@ const smallBody = 64 * 1024;
 export async function admit(decided: Decided): Promise<Answer | Exchange> {
   const { call, caller, endpoint, settings } = decided;
   const price = spends(call) ? endpoint?.price : undefined;
+  if (price === undefined) checkUncounted(decided);
   const request: Request = { call, caller, endpoint, price };
   const reads = readsBody(call, endpoint, price);
   const rateHeaders = reads ? await orTell(decided, () => admitRates(request, settings), []) : [];
@@ -65,6 +69,14 @@ export async function admit(decided: Decided): Promise<Answer | Exchange> {
   const answer = await recallAnswer(first.recalled, await digest(decided, whole), key, settings);
   if (answer !== undefined) return answer;
   return exchangeFor(decided, price, whole, await grantCall(decided, request, { ...ask, recall: undefined }), headers);
+}
+
+/** A caller's own budget holds only where calls count against it: the app's is checked at creation, his is known now. */
+function checkUncounted({ call, caller, endpoint }: Decided): void {
+  if (!spends(call) || caller.limits.budget === undefined) return;
+  throw new ProxyError("authorize_failed", {
+    log: `a caller with a budget called ${call.endpoint}, which has no price: write endpoints: { "${endpoint?.pattern ?? call.endpoint}": { price: { perCall: 0.04 } } }, or { perCall: 0 } where it is free`,
+  });
 }
 
 /** Asks for what the call needs. With `dryRun` rates and places are told and not kept; money always is. */
@@ -85,7 +97,7 @@ async function grantLazily(request: Request, ask: Ask, settings: Settings): Prom
     return await admitCall(request, ask, settings);
   } catch (error) {
     if (!(error instanceof ProxyError) || !lazy.includes(error.code)) throw error;
-    const account = (at: number): Account => accountOfCaller(request.caller.hash, settings, at);
+    const account = (at: number): Account => accountOfCaller(request.caller, at);
     if ((await settleOpenJobs(account, lazyJobs, settings)) === 0) throw error;
     return admitCall(request, ask, settings);
   }
@@ -102,7 +114,7 @@ async function exchangeFor(
   { hold }: Grant,
   more: HeaderList,
 ): Promise<Exchange> {
-  const { door, settings, trace, call, caller, query, falRequestId, form, base, reauthorize } = decided;
+  const { door, settings, trace, call, caller, query: asked, falRequestId, form, base, reauthorize } = decided;
   try {
     const { body } = call.kind === "submit" ? await smallBodyOf(decided, seen) : seen;
     const apiKey = await resolveKey(settings.apiKey, caller);
@@ -115,6 +127,12 @@ async function exchangeFor(
       call.kind === "submit"
         ? { key: replayKey(caller.hash), digest: () => digest(decided, { body, input: undefined }) }
         : undefined;
+    const owned = ownsJobs(caller, settings);
+    const { id, isPublic: anonymous } = caller;
+    const origin: JobOrigin = { endpoint: call.endpoint, caller: id, anonymous, owned, at: settings.now() };
+    const submits = call.kind === "submit";
+    const { query, delivers } = submits ? await subscribe(asked, origin, door.head, settings) : notSubscribed(asked);
+    if (delivers) sweepPending(door, settings);
     return createExchange({
       door,
       call,
@@ -122,6 +140,8 @@ async function exchangeFor(
       settings,
       trace,
       query,
+      origin,
+      delivers,
       body,
       apiKey,
       hold,
@@ -140,6 +160,10 @@ async function exchangeFor(
   }
 }
 
+function notSubscribed(query: string | null): Subscribed {
+  return { query, delivers: false };
+}
+
 /** Whether a rule has to see the body before it may go. */
 function readsBody(call: Call, endpoint: Endpoint | undefined, price: Price | undefined): boolean {
   return (
@@ -154,12 +178,18 @@ async function readBody(decided: Decided, reads: boolean): Promise<Seen> {
   if (!reads) return { body: "stream", input: undefined };
   const bytes = await door.body(Math.min(collectLimit, settings.maxBodyBytes));
   if (call.kind === "token")
-    return { body: checkToken(call, bytes, settings.endpoints, settings.realtime), input: undefined };
+    return { body: checkToken(call, bytes, tokenEndpoints(caller, settings), settings.realtime), input: undefined };
   const parsed = parseJson(bytes);
   const { input: rule } = endpoint ?? {};
   const unruled = { body: writeJson(parsed.value, parsed.spellings), input: parsed.value };
   if (rule === undefined) return unruled;
   return orTell(decided, async () => applyInput(rule, parsed, call, caller), unruled);
+}
+
+/** A token spends uncounted: to a caller with a budget it is given only where a rule says so. */
+function tokenEndpoints({ limits }: KnownCaller, { endpoints }: Settings): readonly Endpoint[] {
+  if (limits.budget === undefined) return endpoints;
+  return endpoints.map((endpoint) => ({ ...endpoint, realtime: endpoint.realtime ?? "proxied" }));
 }
 
 /** The bytes of a submit that is small enough to be recognised when it is repeated. */

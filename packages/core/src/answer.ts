@@ -10,17 +10,22 @@ const nothing = new Uint8Array(0);
 
 /** A refusal as every official client can read it: one of `message` and `detail` is what each of them shows. */
 export function toAnswer(error: ProxyError, head: Head, settings: Settings): Answer {
-  const body = encoder.encode(JSON.stringify({ message: error.message, detail: error.message, code: error.code }));
-  const more: readonly Header[] = [
+  const { message, code, status } = error;
+  const answer = jsonAnswer(status, { message, detail: message, code }, head, settings);
+  return { ...answer, headers: [...error.headers, ...answer.headers] };
+}
+
+/** An answer of our own as JSON. */
+export function jsonAnswer(status: number, value: unknown, head: Head, settings: Settings): Answer {
+  const body = encoder.encode(JSON.stringify(value));
+  return { type: "answer", status, headers: [...jsonHeaders(body), ...commonHeaders(head, settings)], body };
+}
+
+function jsonHeaders(body: Uint8Array): Header[] {
+  return [
     ["content-type", "application/json"],
     ["content-length", String(body.length)],
   ];
-  return {
-    type: "answer",
-    status: error.status,
-    headers: [...more, ...error.headers, ...commonHeaders(head, settings)],
-    body,
-  };
 }
 
 /** An answer without a body. */

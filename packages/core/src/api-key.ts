@@ -25,20 +25,23 @@ export function whyNotKey(key: unknown): string | undefined {
   if (key === "") return "is empty";
   if (["undefined", "null", "NaN", "[object Object]"].includes(key)) return "is the name of a missing value, not a key";
   if (/^\s|\s$/.test(key)) return "has white space around it";
-  if (!/^[!-~]+$/.test(key)) return "has a character that a header cannot hold, such as a line break";
   if (/^(?:key|bearer)\s/i.test(key)) return "starts with the scheme: give the key alone";
+  if (!/^[!-~]+$/.test(key)) return "has a character that a header cannot hold, such as a line break";
   return undefined;
 }
 
 /** The key for one call. */
-export async function resolveKey(option: ApiKeyOption | undefined, caller: KnownCaller): Promise<string> {
+export async function resolveKey(option: ApiKeyOption | undefined, caller: Pick<KnownCaller, "id">): Promise<string> {
   const key = await askForKey(option, caller);
   const why = key === undefined ? "is missing: set FAL_KEY, or the option apiKey" : whyNotKey(key);
   if (key === undefined || why !== undefined) throw new ProxyError("key_missing", { log: `fal's api key ${why}` });
   return key;
 }
 
-async function askForKey(option: ApiKeyOption | undefined, caller: KnownCaller): Promise<string | undefined> {
+async function askForKey(
+  option: ApiKeyOption | undefined,
+  caller: Pick<KnownCaller, "id">,
+): Promise<string | undefined> {
   if (typeof option === "string") return option;
   if (option === undefined) return keyFromEnvironment();
   try {

@@ -80,6 +80,12 @@ export function appLength(segments: readonly string[]): number {
   return namespaces.includes(segments[0] ?? "") ? 3 : 2;
 }
 
+/** The app of an endpoint. */
+export function appOf(endpoint: string): string {
+  const segments = endpoint.split("/");
+  return segments.slice(0, appLength(segments)).join("/");
+}
+
 /** The upstream path of a call, with fal's own job id in place of the caller's. */
 export function renderCall(call: Call, falRequestId: string | undefined, query: string | null): string {
   const { segments, trailingSlash } = call.target;

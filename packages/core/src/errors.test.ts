@@ -15,6 +15,7 @@ describe("the table of refusals", () => {
     const repeated = errors.filter(({ status }) => [408, 409, 429, 502, 503, 504].includes(status));
     expect(repeated.map(({ code }) => code).sort()).toEqual([
       "closing",
+      "keys_unavailable",
       "rate_limited",
       "too_many_open",
       "upstream_invalid",

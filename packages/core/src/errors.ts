@@ -1,4 +1,5 @@
 import type { HeaderList } from "./head.ts";
+import type { DeliveryReason } from "./observe.ts";
 
 /** The closed list of refusal codes. Match by code: messages may be reworded. */
 export type ErrorCode =
@@ -9,6 +10,12 @@ export type ErrorCode =
   | "unsupported_call"
   | "query_refused"
   | "webhook_refused"
+  | "delivery_refused"
+  | "invalid_delivery"
+  | "webhook_failed"
+  | "webhook_busy"
+  | "webhooks_missing"
+  | "keys_unavailable"
   | "repeated_header"
   | "unexpected_body"
   | "invalid_json"
@@ -68,6 +75,12 @@ const refusals: Readonly<Record<ErrorCode, readonly [status: number, message: st
   unsupported_call: [400, "This kind of fal.ai call is not supported."],
   query_refused: [400, "The target carries a query parameter that this call does not take."],
   webhook_refused: [400, "fal_webhook may not be chosen by the caller: the server decides where results are posted."],
+  delivery_refused: [401, "This is not a delivery of fal.ai, or it is too old."],
+  invalid_delivery: [400, "The delivery's body is not one of fal's."],
+  webhook_failed: [500, "The app could not take the delivery. Deliver it again."],
+  webhook_busy: [500, "The app is still at work on this delivery. Deliver it again."],
+  webhooks_missing: [500, "The app is not set up to take deliveries."],
+  keys_unavailable: [503, "The app could not get the keys that sign deliveries. Deliver it again."],
   repeated_header: [400, "A header that may occur once was sent more than once."],
   unexpected_body: [400, "This call takes no body."],
   invalid_json: [400, "The body is not valid JSON in UTF-8."],
@@ -121,6 +134,8 @@ export interface ErrorDetails {
   readonly cause?: unknown;
   /** What the operator's log should say. */
   readonly log?: string;
+  /** What `observe` is told of a refused delivery; its sender is not. */
+  readonly reason?: DeliveryReason;
   readonly status?: number;
   /** Headers of the answer, such as retry-after or allow. */
   readonly headers?: HeaderList;
@@ -132,6 +147,7 @@ export class ProxyError extends Error {
   /** HTTP status of the answer. */
   readonly status: number;
   readonly log: string | undefined;
+  readonly reason: DeliveryReason | undefined;
   readonly headers: HeaderList;
 
   constructor(code: ErrorCode, details: ErrorDetails = {}) {
@@ -141,8 +157,14 @@ export class ProxyError extends Error {
     this.code = code;
     this.status = details.status ?? status;
     this.log = details.log;
+    this.reason = details.reason;
     this.headers = details.headers ?? [];
   }
+}
+
+/** A mistake in an option: the message shows the line to write. */
+export function invalidOption(message: string): ProxyError {
+  return new ProxyError("invalid_option", { message: `Keyway: ${message.replace(/[.]$/, "")}.` });
 }
 
 /** When repeating may help, as RFC 9110, section 10.2.3 writes it: whole seconds, at least one. */

@@ -2,7 +2,9 @@ import { toAnswer, toProxyError } from "./answer.ts";
 import type { Call } from "./call.ts";
 import { ProxyError } from "./errors.ts";
 import type { HeaderList } from "./head.ts";
-import { type JobNote, endJob, jobKey, settleHold, unitsOf } from "./job.ts";
+import { unitsOf } from "./job-queue.ts";
+import { type JobNote, type JobOrigin, endJob, jobKey, settleHold } from "./job.ts";
+import { listsOf } from "./job-index.ts";
 import type { Settings } from "./options.ts";
 import { type KeptAnswer, type Replay, keepAnswer } from "./replay.ts";
 import type { KnownCaller } from "./rules/caller.ts";
@@ -40,6 +42,9 @@ export interface Admitted {
   /** Where the answer is kept if its caller leaves; undefined where it is not. */
   readonly replay: Replay | undefined;
   readonly reauthorize: () => Promise<boolean>;
+  readonly origin: JobOrigin;
+  /** Whether a new job's result is to be delivered to the app. */
+  readonly delivers: boolean;
 }
 
 /** Turns an admitted call into the exchange that a transport carries out. */
@@ -136,12 +141,14 @@ async function bindSubmission(body: Uint8Array, admitted: Admitted): Promise<Sea
     return undefined;
   }
   const to = seal === undefined ? from : await seal(from);
-  const note: JobNote = { id: from, app: call.app, endpoint: call.endpoint, caller: caller.id, at: settings.now() };
+  const note: JobNote = { id: from, app: call.app, ...admitted.origin };
   settings.abandonment?.seen(note);
-  if (hold === undefined) return { from, to };
+  const lists = await listsOf(caller, admitted.delivers, settings);
+  if (hold === undefined && lists.length === 0) return { from, to };
   try {
     const key = await jobKey(from, settings);
-    await settings.askStore((store) => store.bind(hold.id, key, JSON.stringify(note), settings.timeouts.jobLease));
+    const { jobLease } = settings.timeouts;
+    await settings.askStore((store) => store.bind(hold?.id ?? "", key, JSON.stringify(note), jobLease, lists));
   } catch (cause) {
     // The job exists and its caller must learn of it; what it holds is charged when it expires.
     settings.log.error("a job could not be tied to what it holds", cause);

@@ -1,16 +1,19 @@
 export { type Keyway, type OpenedJob, type SubmitOptions, type Usage, createKeyway, toKeyway } from "./keyway.ts";
 export type { KeywayOptions, Timeouts } from "./options.ts";
-export type { ApiKeyOption } from "./api-key.ts";
+export { type ApiKeyOption, keyFromEnvironment } from "./api-key.ts";
 export type { FetchContext } from "./web.ts";
 export { type ErrorCode, ProxyError, listErrors } from "./errors.ts";
-export type { Authorization, Authorize, AuthorizeContext, Caller } from "./rules/caller.ts";
+export type { Authorization, Authorize, AskedCall, AuthorizeContext, Caller } from "./rules/caller.ts";
 export type { EndpointRule, EndpointsOption } from "./rules/endpoint.ts";
 export { type TypedEndpoints, type TypedRule, typedEndpoints } from "./rules/typed-endpoints.ts";
 export type { InputContext, InputRule, StandardSchema } from "./rules/input.ts";
-export type { BudgetOption, LimitSet, LimitsOption, RateOption } from "./rules/limits.ts";
+export type { BudgetOption, LimitSet, LimitsOption, RateOption } from "./rules/limit-set.ts";
 export type { Micros, PriceFunction, PriceOption } from "./rules/price.ts";
+export type { WebhooksOption } from "./webhooks/option.ts";
+export type { Result, ResultEvent, ResultOrigin } from "./webhooks/event.ts";
+export type { OwnJob } from "./own-routes.ts";
 export type { Call, Kind } from "./call.ts";
-export type { CallEvent, DecisionEvent, Log, Observe, ObserveEvent } from "./observe.ts";
+export type { CallEvent, DecisionEvent, DeliveryEvent, DeliveryReason, Log, Observe, ObserveEvent } from "./observe.ts";
 export type {
   Account,
   Admission,
@@ -20,6 +23,9 @@ export type {
   Counter,
   Hold,
   HoldName,
+  JobList,
+  ListedJob,
+  ListRead,
   OpenJob,
   Outcome,
   Settled,

@@ -1,21 +1,29 @@
-import { resolveKey } from "./api-key.ts";
-import { valueOf } from "./head.ts";
+import { askQueue, unitsOf } from "./job-queue.ts";
 import type { Settings } from "./options.ts";
 import { outcomeOf } from "./rules/limits.ts";
-import type { UpstreamHead } from "./seam.ts";
-import { createFetchSender } from "./sender.ts";
 import type { Account, HoldName, OpenJob, Outcome, Settled } from "./store.ts";
 import { stateIn } from "./tracker.ts";
 
-/** What is kept of a job with its hold: enough to ask fal.ai about it, and to say whose it was. */
-export interface JobNote {
-  /** fal's own id. */
-  readonly id: string;
-  readonly app: string;
+/** Where a job came from. */
+export interface JobOrigin {
   readonly endpoint: string;
   /** The caller's id as `authorize` gave it. */
   readonly caller: string;
+  /** Whether the id stands for nobody in particular: `authorize: "public"`. */
+  readonly anonymous: boolean;
+  /** Whether the caller holds a sealed id. */
+  readonly owned: boolean;
+  /** When it was submitted, Unix time in milliseconds. */
   readonly at: number;
+}
+
+/** What is kept of a job with its hold: enough to ask fal.ai about it, and to say whose it was. */
+export interface JobNote extends JobOrigin {
+  /** fal's own id. */
+  readonly id: string;
+  readonly app: string;
+  /** How it came out, once that was delivered. */
+  readonly state?: "OK" | "ERROR" | undefined;
 }
 
 /** Told of every settled call. */
@@ -37,10 +45,10 @@ export async function jobKey(falRequestId: string, settings: Settings): Promise<
 export function readNote(text: string | null | undefined): JobNote | undefined {
   if (text === null || text === undefined) return undefined;
   const note: Partial<JobNote> = JSON.parse(text);
-  const { id, app, endpoint, caller, at } = note;
+  const { id, app, endpoint, caller, at, anonymous = false, owned = true, state } = note;
   if (id === undefined || app === undefined || endpoint === undefined || caller === undefined || at === undefined)
     return undefined;
-  return { id, app, endpoint, caller, at };
+  return { id, app, endpoint, caller, at, anonymous, owned, state };
 }
 
 /** Charges or releases a hold and tells the app. A store that fails leaves the hold to be charged when it expires. */
@@ -96,82 +104,50 @@ export async function settleOpenJobs(
   return settled.filter(Boolean).length;
 }
 
+/** What fal.ai says of a job that is over. */
+export interface JobEnd {
+  readonly status: number;
+  readonly units: number | undefined;
+  readonly body: Uint8Array;
+  /** Whether the status names an error. */
+  readonly failed: boolean;
+  readonly outcome: Outcome | undefined;
+}
+
+/** Asks about a job; undefined while it is not over. `most`: how many bytes of its result are wanted. */
+export async function readJob(
+  note: JobNote,
+  most: number,
+  settings: Settings,
+): Promise<JobEnd | "unknown" | undefined> {
+  const base = `/${note.app}/requests/${note.id}`;
+  const status = await askQueue(`${base}/status`, note, settings, longestStatus);
+  if (status.head.status === 404) return "unknown";
+  const { state, seconds } = stateIn(status.body) ?? {};
+  if (status.head.status !== 200 || state !== "COMPLETED") return undefined;
+  const { head, body } = await askQueue(base, note, settings, most);
+  const units = unitsOf(head);
+  const outcome = outcomeOf("result", head.status, units, settings.tracker.wasQueued(note.id));
+  const whole = outcome === undefined || outcome === "release" ? outcome : { ...outcome, seconds };
+  return { status: head.status, units, body, failed: namesError(status.body), outcome: whole };
+}
+
+const longestStatus = 16 * 1024 * 1024;
+
+function namesError(status: Uint8Array): boolean {
+  const fields: unknown = JSON.parse(new TextDecoder().decode(status));
+  return typeof fields === "object" && fields !== null && "error" in fields && typeof fields.error === "string";
+}
+
 async function settleJob(job: string, note: JobNote | undefined, settings: Settings): Promise<boolean> {
   if (note === undefined) return false;
   try {
-    const base = `/${note.app}/requests/${note.id}`;
-    const status = await askUpstream(`${base}/status`, note, settings, true);
-    const { state, seconds } = stateIn(status.body) ?? {};
-    if (status.head.status !== 200 || state !== "COMPLETED") return false;
-    const { head } = await askUpstream(base, note, settings, false);
-    const outcome = outcomeOf("result", head.status, unitsOf(head), settings.tracker.wasQueued(note.id));
-    if (outcome === undefined) return false;
-    const whole = outcome === "release" ? outcome : { ...outcome, seconds };
-    await settleHold({ job }, whole, settings);
+    const end = await readJob(note, 0, settings);
+    if (end === undefined || end === "unknown" || end.outcome === undefined) return false;
+    await settleHold({ job }, end.outcome, settings);
     return true;
   } catch (cause) {
     settings.log.error("the state of a job could not be read", cause);
     return false;
   }
-}
-
-/** fal's billable units of an answer, undefined when it names none. */
-export function unitsOf({ headers }: UpstreamHead): number | undefined {
-  const text = valueOf(headers, "x-fal-billable-units");
-  const units = Number(text);
-  return text !== undefined && text !== "" && Number.isFinite(units) && units >= 0 ? units : undefined;
-}
-
-const sender = createFetchSender();
-const patience = 10_000;
-
-/** One GET to fal's queue in the app's own name; the body is read only where it is wanted. */
-async function askUpstream(
-  path: string,
-  note: JobNote,
-  settings: Settings,
-  read: boolean,
-): Promise<{ head: UpstreamHead; body: Uint8Array }> {
-  const abort = new AbortController();
-  const timer = setTimeout(() => abort.abort(), patience);
-  try {
-    const answer = await sender.send(await queueRequest("GET", path, note.caller, settings), null, abort.signal);
-    const body =
-      read && answer.body !== null ? new Uint8Array(await new Response(answer.body).arrayBuffer()) : new Uint8Array(0);
-    return { head: answer, body };
-  } finally {
-    clearTimeout(timer);
-    abort.abort();
-  }
-}
-
-/** Cancels a job in the app's own name. */
-export async function cancelJob(note: JobNote, settings: Settings): Promise<void> {
-  const request = await queueRequest("PUT", `/${note.app}/requests/${note.id}/cancel`, note.caller, settings);
-  const answer = await sender.send(request, null, AbortSignal.timeout(patience));
-  await answer.body?.cancel();
-}
-
-async function queueRequest(
-  method: "GET" | "PUT",
-  path: string,
-  caller: string,
-  settings: Settings,
-): Promise<Parameters<typeof sender.send>[0]> {
-  const { upstream, apiKey, timeouts } = settings;
-  const key = await resolveKey(apiKey, { id: caller, hash: "", isPublic: false, group: undefined });
-  return {
-    method,
-    origin: upstream?.origin ?? "https://queue.fal.run",
-    path: upstream === undefined ? path : `${upstream.prefix}/queue.fal.run${path}`,
-    headers: [
-      ["accept", "application/json"],
-      ["accept-encoding", "identity"],
-      ["authorization", `Key ${key}`],
-    ],
-    body: null,
-    maxBodyBytes: 0,
-    repeatable: method === "GET",
-    timeouts: { connect: timeouts.connect, head: timeouts.head, idle: timeouts.idle, body: timeouts.callerBody },
-  };
 }

@@ -4,20 +4,29 @@ import { type Finding, checkSettings } from "./check.ts";
 import { jobKey, readNote, settleOpenJobs } from "./job.ts";
 import type { Hmac } from "./mac.ts";
 import type { Log } from "./observe.ts";
-import { type KeywayOptions, type Settings, type Timeouts, resolveOptions } from "./options.ts";
+import { type KeywayOptions, type Settings, type Sockets, type Timeouts, resolveOptions } from "./options.ts";
 import { plan } from "./plan.ts";
-import type { Caller } from "./rules/caller.ts";
-import { accountOfAll, accountOfCaller, gateKey } from "./rules/limits.ts";
+import { accountOfAll, accountOfCaller } from "./rules/account.ts";
+import { type Caller, limitsOf } from "./rules/caller.ts";
+import type { BudgetOption } from "./rules/limit-set.ts";
+import { gateKey } from "./rules/limits.ts";
 import type { Answer, Door, Exchange } from "./seam.ts";
-import { type FetchContext, answerRequest } from "./web.ts";
+import type { Account } from "./store.ts";
+import { type FetchContext, answerRequest, answerWebhook } from "./web.ts";
+import { receiveDelivery } from "./webhooks/receive.ts";
+import { settlePending } from "./webhooks/settlement.ts";
 
-/** Money of one caller in the current period, in US dollars. */
+/** Money in the current period, in US dollars. */
 export interface Usage {
   readonly spent: number;
   /** Set aside for calls that are not over. */
   readonly reserved: number;
   /** What may still be spent; undefined without a budget. */
   readonly left: number | undefined;
+  /** The budget that this is about; undefined without one. */
+  readonly budget: BudgetOption | undefined;
+  /** When the period ends and counting starts anew: a day or month by the clock of UTC. */
+  readonly until: Date;
 }
 
 /** A job as the server sees it. */
@@ -40,8 +49,17 @@ export interface SubmitOptions {
 export interface Keyway {
   /** Answers a web-standard Request: for every host that speaks Request and Response. */
   readonly fetch: (request: Request, context?: FetchContext) => Promise<Response>;
-  /** What the caller with this id (as `authorize` gives it) has spent and may still spend. Without an id: all callers together. */
-  readonly usage: (callerId?: string) => Promise<Usage>;
+  /**
+   * Answers a webhook delivery of fal's: verified, ours, once; then `webhooks.onResult` is told. Needs the Request unread.
+   *
+   * @example export const POST = (request: Request) => keyway.webhook(request);
+   */
+  readonly webhook: (request: Request, context?: FetchContext) => Promise<Response>;
+  /**
+   * What a caller has spent and may still spend: the one that `authorize` gives, or his id where he has no limits of his own. Without
+   * a caller: all together.
+   */
+  readonly usage: (caller?: string | Caller) => Promise<Usage>;
   /** Submits a job on the server in a caller's name: his rules, his money, his job. Answers the submit answer as he would get it. */
   readonly submitFor: (
     caller: Caller,
@@ -50,7 +68,10 @@ export interface Keyway {
   ) => Promise<{ request_id: string } & Record<string, unknown>>;
   /** What is behind a job id that a caller holds; null when it is not one of ours, or too old. */
   readonly openJob: (requestId: string) => Promise<OpenedJob | null>;
-  /** Reads the state of the oldest open jobs and settles those that are over: for a timer or cron. Answers how many were settled. */
+  /**
+   * Reads the state of the oldest open jobs, charges those that are over, and tells `webhooks.onResult` of those whose webhook never
+   * came: for a timer or cron. Answers how many were charged or told.
+   */
   readonly settle: (most?: number) => Promise<number>;
   /** Puts charges right by fal's own billing events. */
   readonly reconcile: (options: ReconcileOptions) => Promise<Reconciled>;
@@ -63,11 +84,14 @@ export interface Keyway {
   readonly callerHash: (callerId: string) => Promise<string>;
   /** For transports: decides about one request. Never rejects. */
   readonly plan: (door: Door) => Promise<Answer | Exchange>;
+  /** For transports: answers a webhook delivery. Never rejects. */
+  readonly receive: (door: Door) => Promise<Answer>;
   /** For transports: what they need of the settings. */
   readonly transport: {
     readonly publicPath: string | undefined;
     readonly production: boolean;
     readonly timeouts: Timeouts;
+    readonly sockets: Sockets;
     readonly log: Log;
     /** Computes with this HMAC-SHA-256 from now on: the platform's own is faster than WebCrypto's. */
     readonly useHmac: (hmac: Hmac) => void;
@@ -90,13 +114,17 @@ const pausedFor = 365 * 24 * 3_600_000;
  */
 export function createKeyway(options: KeywayOptions): Keyway {
   const settings = resolveOptions(options);
-  const { production, timeouts, log, publicUrl, macs } = settings;
+  const { production, timeouts, sockets, log, publicUrl, macs } = settings;
   return {
     fetch: (request, context = {}) => answerRequest(request, context, settings),
-    usage: (callerId) => readUsage(callerId, settings),
+    webhook: (request, context = {}) => answerWebhook(request, context, settings),
+    usage: (caller) => readUsage(typeof caller === "string" ? { id: caller } : caller, settings),
     submitFor: (caller, endpoint, submit) => submitFor(caller, endpoint, submit, settings),
     openJob: (requestId) => openJob(requestId, settings),
-    settle: (most = 100) => settleOpenJobs((at) => accountOfAll(settings, at), most, settings),
+    async settle(most = 100) {
+      const told = await settlePending(most, 0, settings);
+      return told + (await settleOpenJobs((at) => accountOfAll(settings, at), most, settings));
+    },
     reconcile: (given) => reconcile(given, settings),
     async pause() {
       const gate = await gateKey(settings);
@@ -109,7 +137,8 @@ export function createKeyway(options: KeywayOptions): Keyway {
     check: () => checkSettings(settings),
     callerHash: async (callerId) => settings.hashes.of(`caller ${callerId}`),
     plan: (door) => plan(door, settings),
-    transport: Object.freeze({ publicPath: publicUrl?.path, production, timeouts, log, useHmac: macs.use }),
+    receive: (door) => receiveDelivery(door, settings),
+    transport: Object.freeze({ publicPath: publicUrl?.path, production, timeouts, sockets, log, useHmac: macs.use }),
     async close() {
       settings.abandonment?.close();
       await settings.store.close();
@@ -117,15 +146,18 @@ export function createKeyway(options: KeywayOptions): Keyway {
   };
 }
 
-async function readUsage(callerId: string | undefined, settings: Settings): Promise<Usage> {
-  const account =
-    callerId === undefined
-      ? await accountOfAll(settings)
-      : accountOfCaller(await settings.hashes.of(`caller ${callerId}`), settings);
+async function readUsage(caller: Caller | undefined, settings: Settings): Promise<Usage> {
+  const { budget } = caller === undefined ? settings.limits.global : limitsOf(caller.limits, settings);
+  const account = caller === undefined ? await accountOfAll(settings) : await accountOf(caller, settings);
   const [balance] = await settings.askStore((store) => store.balances([account.key]));
   const { spent, reserved } = balance ?? { spent: 0, reserved: 0 };
   const left = account.limit === undefined ? undefined : Math.max(0, account.limit - spent - reserved) / 1e6;
-  return { spent: spent / 1e6, reserved: reserved / 1e6, left };
+  return { spent: spent / 1e6, reserved: reserved / 1e6, left, budget, until: new Date(account.until) };
+}
+
+async function accountOf({ id, limits }: Caller, settings: Settings): Promise<Account> {
+  const hash = await settings.hashes.of(`caller ${id}`);
+  return accountOfCaller({ hash, limits: limitsOf(limits, settings) }, settings.now());
 }
 
 /** Goes the whole way of a caller's request, with the caller given instead of asked for. */

@@ -1,4 +1,5 @@
 import { type Expiring, createExpiring, firstOf } from "./expiring.ts";
+import { type JobLists, createJobLists } from "./job-lists.ts";
 import type { Micros } from "./rules/price.ts";
 import {
   type Account,
@@ -9,6 +10,7 @@ import {
   type Counter,
   type Hold,
   type HoldName,
+  type JobList,
   type OpenJob,
   type Outcome,
   type Settled,
@@ -63,6 +65,7 @@ interface State {
   readonly charges: Map<string, { micros: Micros; readonly accounts: readonly string[] }>;
   /** What is known of jobs; the oldest go when room is needed. */
   readonly notes: Expiring;
+  readonly lists: JobLists;
   readonly values: Expiring;
   swept: number;
 }
@@ -77,6 +80,7 @@ const sweepEvery = 1000;
  */
 export function createMemoryStore(options: MemoryStoreOptions = {}): Store {
   const now = options.now ?? Date.now;
+  const notes = createExpiring(now);
   const state: State = {
     now,
     maxKeys: options.maxKeys ?? 100_000,
@@ -87,13 +91,19 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): Store {
     jobs: new Map(),
     released: new Set(),
     charges: new Map(),
-    notes: createExpiring(now),
+    notes,
+    lists: createJobLists(notes, now),
     values: createExpiring(now),
     swept: 0,
   };
   return {
     admit: async (admission) => admit(state, admission),
-    bind: async (hold, job, note, leaseMs) => bind(state, hold, job, note, leaseMs),
+    bind: async (hold, job, note, leaseMs, lists = []) => bind(state, hold, { job, note, leaseMs, lists }),
+    async mark(job, note, leaseMs, lists) {
+      state.notes.set(job, note, leaseMs);
+      state.lists.remove(job, lists);
+    },
+    listed: async (list, read) => state.lists.read(list, read),
     end: async (job, seconds) => end(state, job, seconds),
     settle: async (name, outcome) => settle(state, name, outcome),
     extend: async (hold, leaseMs, micros) => extend(state, hold, leaseMs, micros),
@@ -203,8 +213,16 @@ function isFull({ purses, held, values, windows, charges, notes, maxKeys }: Stat
   return purses.size + held.size + values.size() + windows.size + charges.size + notes.size() >= maxKeys;
 }
 
-function bind(state: State, id: string, job: string, note: string, leaseMs: number): void {
-  state.notes.set(job, note, leaseMs);
+interface Bound {
+  readonly job: string;
+  readonly note: string;
+  readonly leaseMs: number;
+  readonly lists: readonly JobList[];
+}
+
+function bind(state: State, id: string, { job, note, leaseMs, lists }: Bound): void {
+  if (state.notes.get(job) === null) state.notes.set(job, note, leaseMs);
+  state.lists.add(job, lists);
   const held = state.held.get(id);
   if (held === undefined) return;
   held.job = job;
@@ -318,4 +336,5 @@ function sweep(state: State, now: number): void {
   for (const [key, purse] of state.purses) if (purse.until <= now && purse.reserved === 0) state.purses.delete(key);
   state.values.sweep();
   state.notes.sweep();
+  state.lists.sweep();
 }

@@ -1,6 +1,7 @@
 import type { Kind } from "./call.ts";
 import type { ErrorCode } from "./errors.ts";
 import type { Ending } from "./seam.ts";
+import type { VerifyFailure } from "./webhooks/verify.ts";
 
 interface Common {
   /** One id for all events of a call. */
@@ -40,11 +41,23 @@ export interface CallEvent extends Common {
   readonly ms: number;
 }
 
+/** Why a delivery was refused or taken for somebody else's. */
+export type DeliveryReason = VerifyFailure | "no_tag" | "wrong_tag" | "other_account" | "other_job" | "other_request";
+
+/** A webhook delivery of fal's came in. */
+export interface DeliveryEvent extends Common {
+  readonly type: "delivery";
+  readonly outcome: "handled" | "replayed" | "foreign" | "refused" | "failed";
+  readonly reason: DeliveryReason | undefined;
+  readonly code: ErrorCode | undefined;
+  readonly status: number;
+}
+
 /**
  * What `observe` is told: fields are picked one by one, so no key, credential, cookie, body, prompt or query value is ever among
  * them.
  */
-export type ObserveEvent = DecisionEvent | CallEvent;
+export type ObserveEvent = DecisionEvent | CallEvent | DeliveryEvent;
 
 export type Observe = (event: ObserveEvent) => void;
 

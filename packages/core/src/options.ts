@@ -2,19 +2,21 @@ import { type ApiKeyOption, keyFromEnvironment, readEnvironment, whyNotKey } fro
 import { ProxyError } from "./errors.ts";
 import { type Hashes, createHashes } from "./hash.ts";
 import { type Macs, createMacs } from "./mac.ts";
-import { createMemoryStore } from "./memory-store.ts";
+import { storeOfProcess } from "./process-store.ts";
 import { type Polls, createPolls } from "./polls.ts";
 import { type JobTracker, createJobTracker } from "./tracker.ts";
 import { type Log, type Observe, createLog } from "./observe.ts";
 import { checkNames, checkOptions } from "./option-checks.ts";
-import { findServerless, isBuilding } from "./platform.ts";
+import { isBuilding } from "./platform.ts";
 import type { Authorize } from "./rules/caller.ts";
+import { checkTlsVerification, warnOfDangers } from "./start-warnings.ts";
 import { type Endpoint, type EndpointsOption, resolveEndpoints } from "./rules/endpoint.ts";
 import { type Abandonment, createAbandonment } from "./abandonment.ts";
 import type { Spend } from "./job.ts";
-import { type Limits, type LimitsOption, resolveLimits } from "./rules/limits.ts";
+import { type Limits, type LimitsOption, resolveLimits } from "./rules/limit-set.ts";
 import { type Sealer, createSealer, deriveSecret } from "./seal.ts";
 import type { Store } from "./store.ts";
+import { type Webhooks, type WebhooksOption, resolveWebhooks } from "./webhooks/option.ts";
 
 /** Times in milliseconds; each may be changed by itself. */
 export interface Timeouts {
@@ -54,6 +56,12 @@ export interface Timeouts {
   readonly drain: number;
 }
 
+/** What WebSockets may do. */
+export interface Sockets {
+  readonly maxMessageBytes: number;
+  readonly deflate: boolean;
+}
+
 /** Options of {@link createKeyway}. `authorize` and `endpoints` must be stated; everything else has a default. */
 export interface KeywayOptions {
   /** Who calls: a function of the request, or `"public"` for everybody. */
@@ -77,7 +85,7 @@ export interface KeywayOptions {
   readonly realtime?: "proxied" | "token" | undefined;
   /** File uploads per caller; `false` refuses them. Default 60 a minute. */
   readonly uploads?: false | { readonly perMinute: number } | undefined;
-  /** Where counters and money are kept. Default: the memory of this process. */
+  /** Where counters and money are kept. Default: the memory of this process, one for all instances of a namespace. */
   readonly store?: Store | undefined;
   /** Further request headers that may cross to fal.ai, lower-case. */
   readonly forwardHeaders?: readonly string[] | undefined;
@@ -98,11 +106,18 @@ export interface KeywayOptions {
   readonly ownership?: "caller" | "app" | undefined;
   /** How often `authorize` is asked again for open streams and sockets, in milliseconds. Default 60 s. */
   readonly reauthorize?: number | undefined;
-  /** Keeps apps apart that share a store. Default `"keyway"`. */
+  /** Keeps apps apart that share a store, or a process. Default `"keyway"`. */
   readonly namespace?: string | undefined;
   readonly timeouts?: Partial<Timeouts> | undefined;
   /** Largest request body, in bytes. Default 32 MiB. */
   readonly maxBodyBytes?: number | undefined;
+  /** Tells the app of finished jobs. Default: a caller's own `fal_webhook` is refused, and none is set. */
+  readonly webhooks?: WebhooksOption | undefined;
+  /**
+   * WebSockets. `maxMessageBytes`: largest message either way, default 64 MiB; beyond it the socket is closed with 1009. `deflate`: lets
+   * callers agree on permessage-deflate with fal.ai (RFC 7692), and sizes then count compressed; default false.
+   */
+  readonly sockets?: Partial<Sockets> | undefined;
   /** Another upstream in place of fal's hosts, with its own key; it gets `<url>/<fal host>/<path>`. The local emulator is one. */
   readonly upstream?: { readonly url: string; readonly key: string } | undefined;
 }
@@ -125,6 +140,7 @@ export interface Settings {
   readonly abandonment: Abandonment | undefined;
   readonly onSpend: ((spend: Spend) => void) | undefined;
   readonly dryRun: boolean;
+  readonly webhooks: Webhooks | undefined;
   readonly realtime: "proxied" | "token";
   readonly uploads: false | { readonly perMinute: number };
   readonly store: Store;
@@ -138,6 +154,7 @@ export interface Settings {
   readonly reauthorize: number;
   readonly timeouts: Timeouts;
   readonly maxBodyBytes: number;
+  readonly sockets: Sockets;
   /** Origin and path prefix that stand for fal's hosts; undefined for the hosts themselves. */
   readonly upstream: { readonly origin: string; readonly prefix: string } | undefined;
   now(): number;
@@ -174,7 +191,10 @@ export function resolveOptions(options: KeywayOptions): Settings {
   const log = createLog(() => secretsToHide(apiKey, options.secret));
   const endpoints = resolveEndpoints(options.endpoints);
   const macs = createMacs();
-  const store = options.store ?? createMemoryStore();
+  const namespace = options.namespace ?? "keyway";
+  const store = options.store ?? storeOfProcess(namespace);
+  const secrets = resolveSecrets(options.secret, apiKey);
+  const target = upstream === undefined ? undefined : splitUpstream(upstream.url);
   const settings: Settings = {
     authorize: options.authorize,
     endpoints,
@@ -182,8 +202,8 @@ export function resolveOptions(options: KeywayOptions): Settings {
     production,
     apiKey,
     macs,
-    sealer: createSealer(resolveSecrets(options.secret, apiKey), macs),
-    hashes: createHashes(options.namespace ?? "keyway", macs),
+    sealer: createSealer(secrets, macs),
+    hashes: createHashes(namespace, macs),
     origins: options.origins ?? [],
     limits: resolveLimits(options.limits),
     polls: createPolls(options.limits?.pollsPerSecond ?? 15, Date.now),
@@ -194,6 +214,7 @@ export function resolveOptions(options: KeywayOptions): Settings {
         : undefined,
     onSpend: options.onSpend,
     dryRun: options.dryRun ?? false,
+    webhooks: resolveWebhooks(options.webhooks, secrets, target, log),
     realtime: options.realtime ?? "proxied",
     uploads: options.uploads ?? { perMinute: 60 },
     store,
@@ -209,43 +230,13 @@ export function resolveOptions(options: KeywayOptions): Settings {
     reauthorize: options.reauthorize ?? minute,
     timeouts: { ...timeouts, ...stated(options.timeouts ?? {}) },
     maxBodyBytes: options.maxBodyBytes ?? 32 * 1024 * 1024,
-    upstream: upstream === undefined ? undefined : splitUpstream(upstream.url),
+    sockets: { maxMessageBytes: 64 * 1024 * 1024, deflate: false, ...stated(options.sockets ?? {}) },
+    upstream: target,
     now: Date.now,
   };
-  if (!isBuilding()) warnAtCreation(settings, production, options.store === undefined);
-  checkTlsVerification(settings, production);
+  if (!isBuilding()) warnOfDangers(settings, options.store === undefined);
+  checkTlsVerification(settings);
   return Object.freeze(settings);
-}
-
-function warnAtCreation(settings: Settings, production: boolean, inMemory: boolean): void {
-  if (production && settings.limits.global.budget === undefined && settings.limits.global.requests === undefined) {
-    settings.log.warn(
-      'no cap for all callers together is stated; write limits: { global: { requests: { max: 10_000, per: "day" } } }, or a budget',
-    );
-  }
-  if (settings.apiKey === undefined && keyFromEnvironment() === undefined) {
-    settings.log.warn("FAL_KEY is not set: every call will be answered 500 key_missing until it is");
-  }
-  if (production && readEnvironment("KEYWAY_UPSTREAM") !== undefined && settings.upstream === undefined) {
-    settings.log.warn(
-      "KEYWAY_UPSTREAM is ignored in production: calls go to fal.ai. State the option upstream if they should not",
-    );
-  }
-  const platform = findServerless();
-  if (inMemory && platform !== undefined) {
-    settings.log.warn(
-      `limits and money are counted in memory, and ${platform} runs many instances that each count for themselves: state a store they share, store: createRedisStore(...) of @keyway/redis`,
-    );
-  }
-}
-
-/** Node's switch turns certificate checks off for global fetch, whatever a transport asks for: then anybody on the way reads the key. */
-function checkTlsVerification({ log }: Settings, production: boolean): void {
-  if (readEnvironment("NODE_TLS_REJECT_UNAUTHORIZED") !== "0") return;
-  const mend =
-    "NODE_TLS_REJECT_UNAUTHORIZED=0 turns certificate checks off: unset it, and trust your own CA by NODE_EXTRA_CA_CERTS";
-  if (production) throw new ProxyError("invalid_option", { message: `Keyway: ${mend}.` });
-  log.warn(mend);
 }
 
 /** `KEYWAY_UPSTREAM` leads development to a local emulator; the real key never goes there. */

@@ -8,6 +8,7 @@ import type { Settings } from "./options.ts";
 import { checkBodyHeaders } from "./rules/body.ts";
 import { type KnownCaller, identifyCaller } from "./rules/caller.ts";
 import { findEndpoint } from "./rules/endpoint.ts";
+import { answerOwnRoute } from "./own-routes.ts";
 import { checkOrigin, ownUrl, preflightHeaders } from "./rules/origin.ts";
 import { openJob } from "./rules/ownership.ts";
 import { checkQuery } from "./rules/query.ts";
@@ -36,7 +37,7 @@ async function decide(door: Door, settings: Settings, trace: Trace): Promise<Ans
   if (door.closing) throw new ProxyError("closing", { headers: [["connection", "close"], ...retryAfter(5000)] });
   if (head.method === "OPTIONS") return preflight(door, settings);
   const address = readAddress(head);
-  if (address.form === "own") throw new ProxyError("route_not_found");
+  if (address.form === "own") return answerOwnRoute(address.route, door, settings, trace);
   const call = parseCall(address.target, head.method, head.upgrade);
   trace.call = call;
   checkOrigin(head, address.form, settings);
@@ -44,7 +45,11 @@ async function decide(door: Door, settings: Settings, trace: Trace): Promise<Ans
   trace.caller = caller;
   const endpoint =
     call.endpoint === "" ? undefined : orTell(trace, settings, () => findEndpoint(call, settings.endpoints));
-  const query = checkQuery(call, endpoint?.input !== undefined || endpoint?.price !== undefined);
+  const query = checkQuery(
+    call,
+    endpoint?.input !== undefined || endpoint?.price !== undefined,
+    settings.webhooks?.allow,
+  );
   const falRequestId = await openJob(call, caller, settings);
   if (falRequestId !== undefined) notePoll(call, falRequestId, caller, settings);
   checkBodyHeaders(call, head.headers, settings.maxBodyBytes);
@@ -73,9 +78,7 @@ function notePoll(call: Call, falRequestId: string, caller: KnownCaller, setting
   settings.abandonment?.seen({
     id: falRequestId,
     app: call.app,
-    endpoint: call.endpoint,
     caller: caller.id,
-    at: settings.now(),
   });
 }
 

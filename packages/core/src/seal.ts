@@ -1,3 +1,4 @@
+import { toBase64Url } from "./base64url.ts";
 import { type Macs, createMacs } from "./mac.ts";
 import { createRecent } from "./recent.ts";
 
@@ -94,11 +95,4 @@ function isSame(a: string, b: string): boolean {
   let difference = a.length ^ b.length;
   for (let index = 0; index < a.length; index += 1) difference |= a.charCodeAt(index) ^ b.charCodeAt(index);
   return difference === 0;
-}
-
-function toBase64Url(bytes: Uint8Array): string {
-  return btoa(String.fromCharCode(...bytes))
-    .replaceAll("+", "-")
-    .replaceAll("/", "_")
-    .replaceAll("=", "");
 }

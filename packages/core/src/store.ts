@@ -79,6 +79,23 @@ export interface OpenJob {
   readonly since: number;
 }
 
+/** A list that jobs can be found on: the oldest leave it beyond `most`. */
+export interface JobList {
+  readonly key: string;
+  readonly most: number;
+}
+
+/** Which jobs of a list are wanted. */
+export interface ListRead {
+  /** Unix time in milliseconds. */
+  readonly since: number;
+  readonly most: number;
+  readonly first: "newest" | "oldest";
+}
+
+/** A job on a list, with its note; `since` is when it was put there. */
+export type ListedJob = OpenJob;
+
 /** What an outcome costs. */
 export function costOf(hold: Pick<Hold, "micros" | "perUnit" | "perSecond">, outcome: Outcome): Micros {
   if (outcome === "release") return 0;
@@ -101,8 +118,15 @@ export interface Balance {
  */
 export interface Store {
   admit(admission: Admission): Promise<Admitted>;
-  /** Lets a hold be found by its job, keeps a note with it, and gives it a new lease. */
-  bind(hold: string, job: string, note: string, leaseMs: number): Promise<void>;
+  /**
+   * Lets a hold be found by its job, keeps a note with it unless it has one, and gives it a new lease. The job stands on these lists as
+   * long as its note is known. Without such a hold the job is noted all the same.
+   */
+  bind(hold: string, job: string, note: string, leaseMs: number, lists?: readonly JobList[]): Promise<void>;
+  /** Writes a job's note anew, known or not, and takes the job off these lists. */
+  mark(job: string, note: string, leaseMs: number, lists: readonly string[]): Promise<void>;
+  /** Jobs of a list. */
+  listed(list: string, read: ListRead): Promise<readonly ListedJob[]>;
   /** A job came to its end: its places are free. Its money waits for {@link settle}, unless it is priced by the second and these are known. */
   end(job: string, seconds: number | undefined): Promise<Settled | null>;
   /**

@@ -1,7 +1,7 @@
 import type { Call } from "./call.ts";
 import type { ErrorCode, ProxyError } from "./errors.ts";
 import type { Head } from "./head.ts";
-import type { ObserveEvent } from "./observe.ts";
+import type { DeliveryEvent, ObserveEvent } from "./observe.ts";
 import type { Settings } from "./options.ts";
 import type { KnownCaller } from "./rules/caller.ts";
 import type { Ending, Use } from "./seam.ts";
@@ -14,6 +14,8 @@ export interface Trace {
   finished(ending: Ending, use: Use, upstreamStatus: number | undefined, refusal: ProxyError | undefined): void;
   /** A refusal that `dryRun` let pass. */
   wouldRefuse(error: ProxyError): void;
+  /** A delivery was answered. */
+  delivered(outcome: DeliveryEvent["outcome"], rest: DeliveryFields): void;
   /** Logs what the operator must know of an error; the caller never sees it. */
   logError(error: ProxyError): void;
   /** A header that did not cross: named once, with the line to write. */
@@ -94,6 +96,9 @@ export function createTrace(head: Head, settings: Settings): Trace {
         code: error.code,
       }));
     },
+    delivered(outcome, fields) {
+      emit((common) => ({ ...common, ...fields, type: "delivery", outcome }));
+    },
     logError(error) {
       if (error.code === "store_unavailable" && !isDue(settings)) return;
       if (error.status >= 500 || error.log !== undefined)
@@ -117,4 +122,5 @@ function printable(endpoint: string): string {
   return endpoint.replace(/[^!-~]/gu, encodeURIComponent).slice(0, 200);
 }
 
+type DeliveryFields = Pick<DeliveryEvent, "reason" | "status" | "code" | "endpoint" | "caller">;
 type Common = Pick<ObserveEvent, "id" | "time" | "method" | "kind" | "endpoint" | "caller">;

@@ -5,6 +5,7 @@ import { plan } from "./plan.ts";
 import { type Sender, type UpstreamAnswer, createFetchSender, isReset, rootOf, toHeaders } from "./sender.ts";
 import { type Run, callerLeft, createRun, finish, passThrough } from "./web-run.ts";
 import type { Answer, Door, Exchange } from "./seam.ts";
+import { receiveDelivery } from "./webhooks/receive.ts";
 
 /** What a web-standard host knows beside the Request. */
 export interface FetchContext {
@@ -32,6 +33,11 @@ export async function answerRequest(request: Request, context: FetchContext, set
   const decided = await plan(door, settings);
   if (decided.type === "answer") return toResponse(decided);
   return carryOut(decided, door, request, context);
+}
+
+/** A webhook delivery of fal's, on web-standard hosts. */
+export async function answerWebhook(request: Request, context: FetchContext, settings: Settings): Promise<Response> {
+  return toResponse(await receiveDelivery(createDoor(request, context, settings), settings));
 }
 
 function createDoor(request: Request, context: FetchContext, settings: Settings): Door {

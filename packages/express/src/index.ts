@@ -8,11 +8,17 @@ export {
   type EndpointsOption,
   type Keyway,
   type KeywayOptions,
+  type LimitSet,
   type ObserveEvent,
+  type ResultEvent,
   type Store,
   type Usage,
+  type WebhooksOption,
   ProxyError,
+  anonymous,
   createKeyway,
   createMemoryStore,
+  loadPrices,
+  typedEndpoints,
 } from "@keyway/core";
-export type { Drained } from "@keyway/node";
+export { type Drained, type NodeProxy, attach } from "@keyway/node";

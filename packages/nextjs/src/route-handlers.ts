@@ -16,6 +16,16 @@ export function createHandlers(input: Keyway | KeywayOptions, sender: Sender | u
   return { GET: handle, POST: handle, PUT: handle, PATCH: handle, DELETE: handle, HEAD: handle, OPTIONS: handle };
 }
 
+/**
+ * fal's webhook deliveries (option `webhooks`), for `app/api/fal/webhook/route.ts`.
+ *
+ * @example export const { POST } = createWebhookRoute(keyway);
+ */
+export function createWebhookRoute(input: Keyway | KeywayOptions): { readonly POST: RouteHandler } {
+  const keyway = toKeyway(input);
+  return { POST: (request) => keyway.webhook(request, { hostLimit, waitUntil: findWaitUntil() }) };
+}
+
 /** Next takes its option basePath off the URL and tells nobody; bundling puts it in the place of this variable. */
 const base = typeof process === "undefined" ? undefined : process.env.__NEXT_ROUTER_BASEPATH;
 

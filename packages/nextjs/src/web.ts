@@ -15,4 +15,15 @@ export function createPageRouterHandler(_input: Keyway | KeywayOptions): PageRou
   });
 }
 
+/** Only Node has upgrades. On edge runtimes real-time works by token. */
+export function attach(_server: unknown, _input: Keyway | KeywayOptions): never {
+  throw new ProxyError("invalid_option", { message: "Keyway: attach needs Node. Here use real-time by token." });
+}
+
+/** As {@link attach}. */
+export function attachToServers(input: Keyway | KeywayOptions): never {
+  return attach(undefined, input);
+}
+
+export { createWebhookRoute } from "./route-handlers.ts";
 export { ProxyError, createKeyway, createMemoryStore } from "@keyway/core";

@@ -22,8 +22,8 @@ export interface HandleContext {
 export interface Runtime {
   readonly keyway: Keyway;
   readonly upstreams: Upstreams;
-  /** Calls and sockets under way; each can be cut off, and a socket be asked to part. */
-  readonly open: Set<{ cut(): void; drain?(): void }>;
+  /** Calls and sockets under way; each can be cut off, and a socket be asked to part. Sockets know by which server they came. */
+  readonly open: Set<{ cut(): void; drain?(): void; readonly server?: unknown }>;
   closing: boolean;
 }
 
@@ -44,6 +44,23 @@ export async function handleRequest(
   const decided: Answer | Exchange = await runtime.keyway.plan(door);
   if (decided.type === "answer") return sendAnswer(res, decided);
   return carryOut(decided, req, res, context, runtime);
+}
+
+/** Answers one webhook delivery of fal's. Never rejects. */
+export async function handleWebhook(
+  req: IncomingMessage,
+  res: ServerResponse,
+  context: HandleContext,
+  runtime: Runtime,
+): Promise<void> {
+  req.on("error", ignore);
+  res.on("error", ignore);
+  if (hasBody(req)) res.once("finish", () => endLingering(req));
+  const entry = { cut: () => res.destroy() };
+  runtime.open.add(entry);
+  const answer = await runtime.keyway.receive(createDoor(req, res, context, runtime));
+  runtime.open.delete(entry);
+  sendAnswer(res, answer);
 }
 
 function hasBody({ headers }: IncomingMessage): boolean {

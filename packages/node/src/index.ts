@@ -1,4 +1,5 @@
-export { type Drained, type NodeProxy, createNodeProxy } from "./proxy.ts";
+export { type Drained, type NodeProxy, attach, attachToServers, createNodeProxy } from "./proxy.ts";
+export { type Attachable, attachOnLoad } from "./attach.ts";
 export type { HandleContext } from "./http.ts";
 export { createNodeSender } from "./sender.ts";
 export {
@@ -10,10 +11,16 @@ export {
   type EndpointsOption,
   type Keyway,
   type KeywayOptions,
+  type LimitSet,
   type ObserveEvent,
+  type ResultEvent,
   type Store,
   type Usage,
+  type WebhooksOption,
   ProxyError,
+  anonymous,
   createKeyway,
   createMemoryStore,
+  loadPrices,
+  typedEndpoints,
 } from "@keyway/core";

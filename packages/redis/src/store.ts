@@ -28,7 +28,11 @@ export function createRedisStore({ client, namespace = "keyway", timeout = 250 }
   const { ask } = createConnection(client, `{${namespace}}:1`, timeout);
   return {
     admit: async (admission) => toAdmitted(await ask("admit", admissionArgs(admission))),
-    bind: async (hold, job, note, leaseMs) => void (await ask("bind", [hold, job, note, leaseArg(leaseMs)])),
+    bind: async (hold, job, note, leaseMs, lists = []) =>
+      void (await ask("bind", [hold, job, note, leaseArg(leaseMs), JSON.stringify(lists)])),
+    mark: async (job, note, leaseMs, lists) => void (await ask("mark", [job, note, leaseArg(leaseMs), ...lists])),
+    listed: async (list, { since, most, first }) =>
+      toOpenJobs(await ask("listed", [list, String(since), String(most), first])),
     end: async (job, seconds) => toSettled(await ask("end", [job, Number.isFinite(seconds) ? String(seconds) : ""])),
     settle: async (name, outcome) =>
       toSettled(

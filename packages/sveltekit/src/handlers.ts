@@ -23,10 +23,24 @@ export function createHandlers(input: Keyway | KeywayOptions, sender: Sender | u
       native: event,
       address: addressOf(event),
       sender,
-      hostLimit: "adapter-node reads BODY_SIZE_LIMIT, 512K unless it is set",
+      hostLimit,
       waitUntil: findWaitUntil(event.platform),
     });
   return { GET: handle, POST: handle, PUT: handle, PATCH: handle, DELETE: handle, HEAD: handle, OPTIONS: handle };
+}
+
+const hostLimit = "adapter-node reads BODY_SIZE_LIMIT, 512K unless it is set";
+
+/**
+ * fal's webhook deliveries (option `webhooks`), for `src/routes/api/fal/webhook/+server.ts`.
+ *
+ * @example export const { POST } = createWebhookHandler(keyway);
+ */
+export function createWebhookHandler(input: Keyway | KeywayOptions): { readonly POST: RequestHandler } {
+  const keyway = toKeyway(input);
+  return {
+    POST: ({ request, platform }) => keyway.webhook(request, { hostLimit, waitUntil: findWaitUntil(platform) }),
+  };
 }
 
 /** Kit throws where it cannot tell, as in prerendering or when the header that ADDRESS_HEADER names is missing. */

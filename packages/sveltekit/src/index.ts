@@ -1,5 +1,5 @@
 export { createRequestHandler } from "./request-handler.ts";
-export type { KitEvent, RequestHandler, RequestHandlers } from "./handlers.ts";
+export { type KitEvent, type RequestHandler, type RequestHandlers, createWebhookHandler } from "./handlers.ts";
 export {
   type Authorization,
   type Authorize,
@@ -9,10 +9,17 @@ export {
   type EndpointsOption,
   type Keyway,
   type KeywayOptions,
+  type LimitSet,
   type ObserveEvent,
+  type ResultEvent,
   type Store,
   type Usage,
+  type WebhooksOption,
   ProxyError,
+  anonymous,
   createKeyway,
   createMemoryStore,
+  loadPrices,
+  typedEndpoints,
 } from "@keyway/core";
+export { type Attachable, type NodeProxy, attach, attachToServers } from "@keyway/node";

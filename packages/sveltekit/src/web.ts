@@ -1,5 +1,5 @@
 // What bundles for edge runtimes get in place of index.ts: no Node built-in is imported from here.
-import type { Keyway, KeywayOptions } from "@keyway/core";
+import { type Keyway, type KeywayOptions, ProxyError } from "@keyway/core";
 import { type RequestHandlers, createHandlers } from "./handlers.ts";
 
 /** As in index.ts, sending by fetch. */
@@ -7,4 +7,15 @@ export function createRequestHandler(input: Keyway | KeywayOptions): RequestHand
   return createHandlers(input, undefined);
 }
 
+/** Only Node has upgrades. On edge runtimes real-time works by token. */
+export function attach(_server: unknown, _input: Keyway | KeywayOptions): never {
+  throw new ProxyError("invalid_option", { message: "Keyway: attach needs Node. Here use real-time by token." });
+}
+
+/** As {@link attach}. */
+export function attachToServers(input: Keyway | KeywayOptions): never {
+  return attach(undefined, input);
+}
+
+export { createWebhookHandler } from "./handlers.ts";
 export { ProxyError, createKeyway, createMemoryStore } from "@keyway/core";

@@ -4,7 +4,6 @@ import { createNextHost } from "../next-host.ts";
 export const nextApp: Mount = {
   name: "next-app",
   transport: "web",
-  noSockets: "a route handler of Next gets no upgrades",
   limits: {
     "answer length":
       "Next takes content-length off what route handlers answer, so a download shows no total. The pages router keeps it.",

@@ -4,7 +4,6 @@ import { createNextHost } from "../next-host.ts";
 export const nextPages: Mount = {
   name: "next-pages",
   transport: "node",
-  noSockets: "an API route of Next gets no upgrades",
   limits: {
     "double slash":
       "Next answers 308 to a path with `//` before the route is asked. Use the header form, which fal's clients do.",

@@ -4,7 +4,6 @@ import type { Mount } from "../mount.ts";
 export const sveltekit: Mount = {
   name: "sveltekit",
   transport: "web",
-  noSockets: "a request handler of SvelteKit gets no upgrades",
   answersItself: {
     "methods: QUERY fal.run/demo/echo": 405,
     "methods: PROPFIND fal.run/demo/echo": 405,

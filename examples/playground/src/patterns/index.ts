@@ -1,4 +1,5 @@
 import type { CreatePattern } from "../pattern.ts";
+import { createBudgets } from "./budgets.ts";
 import { createErrors } from "./errors.ts";
 import { createPlatformHeaders } from "./platform-headers.ts";
 import { createQueue } from "./queue.ts";
@@ -15,5 +16,6 @@ export const patterns: readonly CreatePattern[] = [
   createStream,
   createUpload,
   createPlatformHeaders,
+  createBudgets,
   createErrors,
 ];

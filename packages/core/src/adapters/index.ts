@@ -8,4 +8,4 @@ export {
   type TracerLike,
   toOpenTelemetry,
 } from "./opentelemetry.ts";
-export type { CallEvent, DecisionEvent, Observe, ObserveEvent } from "../observe.ts";
+export type { CallEvent, DecisionEvent, DeliveryEvent, Observe, ObserveEvent } from "../observe.ts";

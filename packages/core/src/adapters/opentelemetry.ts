@@ -1,4 +1,4 @@
-import type { CallEvent, DecisionEvent, Observe, ObserveEvent } from "../observe.ts";
+import type { CallEvent, DecisionEvent, DeliveryEvent, Observe, ObserveEvent } from "../observe.ts";
 
 type Attributes = Record<string, string | number>;
 
@@ -54,7 +54,15 @@ export function toOpenTelemetry({ tracer, meter }: OpenTelemetryOptions): Observ
     advice: { explicitBucketBoundaries: buckets },
   });
   const refusals = meter?.createCounter("keyway.refusals", { description: "Calls that were refused.", unit: "{call}" });
+  const deliveries = meter?.createCounter("keyway.deliveries", {
+    description: "Webhook deliveries that came in.",
+    unit: "{delivery}",
+  });
   return (event) => {
+    if (event.type === "delivery") {
+      deliveries?.add(1, deliveryAttributes(event));
+      return;
+    }
     if (event.type === "decision") {
       if (event.outcome !== "refused" && event.outcome !== "would-refuse") return;
       refusals?.add(1, refusalAttributes(event));
@@ -99,6 +107,13 @@ function refusalAttributes(event: DecisionEvent): Attributes {
     ...commonAttributes(event),
     ...stated({ "http.response.status_code": event.status, "error.type": event.code }),
     "keyway.decision.outcome": event.outcome,
+  };
+}
+
+function deliveryAttributes(event: DeliveryEvent): Attributes {
+  return {
+    ...stated({ "http.response.status_code": event.status, "error.type": event.reason ?? event.code }),
+    "keyway.delivery.outcome": event.outcome,
   };
 }
 

@@ -23,9 +23,18 @@ export function toPino(logger: PinoLike): Observe {
 function levelOf(event: ObserveEvent): keyof PinoLike {
   const { status, outcome } = event;
   if ((status ?? 0) >= 500) return "error";
-  const calm = outcome === "admitted" || outcome === "answered" || outcome === "complete" || outcome === "left";
+  const calm = calmOutcomes.includes(outcome);
   return calm && event.code === undefined ? "info" : "warn";
 }
+
+const calmOutcomes: readonly ObserveEvent["outcome"][] = [
+  "admitted",
+  "answered",
+  "complete",
+  "left",
+  "handled",
+  "replayed",
+];
 
 function messageOf({ type, kind, endpoint, outcome, code }: ObserveEvent): string {
   const what = [type, kind, endpoint].filter((part) => part !== undefined).join(" ");

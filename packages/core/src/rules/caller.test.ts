@@ -56,7 +56,13 @@ async function identify(...args: Parameters<typeof identifyWhole>): Promise<Know
 }
 
 it("knows whom authorize names, at once or later", async () => {
-  const known = { id: "ada", hash: expect.stringMatching(/^[0-9a-f]{32}$/), isPublic: false, group: undefined };
+  const known = {
+    id: "ada",
+    hash: expect.stringMatching(/^[0-9a-f]{32}$/),
+    isPublic: false,
+    group: undefined,
+    limits: expect.any(Object),
+  };
   expect(await identify(() => ({ id: "ada" }))).toEqual(known);
   expect(await identify(async () => ({ id: "ada", name: "Ada" }))).toEqual(known);
 });

@@ -1,22 +1,31 @@
-import type { Call } from "../call.ts";
+import type { Call, Kind } from "../call.ts";
 import { ProxyError } from "../errors.ts";
 import { cookieOf, valueOf } from "../head.ts";
 import type { Settings } from "../options.ts";
 import type { Door } from "../seam.ts";
 import { addressOf, bucketOf } from "./address.ts";
+import { type LimitSet, whyNotLimits, withDefaults } from "./limit-set.ts";
 
 /** Who calls, as the app knows him. `id` is any stable, unique string: a user id. */
 export interface Caller {
   readonly id: string;
   /** A second name that limits and budgets count by as well, such as an address or a team: {@link LimitsOption.caller} holds for each. */
   readonly group?: string;
+  /**
+   * Limits of this caller's own, such as those of the plan he pays for: what is stated takes the place of the same field of
+   * {@link LimitsOption.caller}, for his group too. With a budget, what has no price is refused.
+   */
+  readonly limits?: LimitSet | undefined;
   /** A `set-cookie` value to send with the answer. */
   readonly setCookie?: string;
 }
 
+/** What is asked for: one of fal's calls, or the list of the caller's own jobs, which names no endpoint. */
+export type AskedCall = Pick<Call, "method" | "host" | "endpoint" | "app"> & { readonly kind: Kind | "jobs" };
+
 /** What `authorize` is asked with. */
 export interface AuthorizeContext {
-  readonly call: Pick<Call, "kind" | "method" | "host" | "endpoint" | "app">;
+  readonly call: AskedCall;
   /** The caller's request headers, `authorization` and `cookie` among them. */
   readonly headers: Headers;
   /** One cookie's value, percent-decoded. */
@@ -51,6 +60,8 @@ export interface KnownCaller {
   readonly isPublic: boolean;
   /** Hash of the second name to count by. */
   readonly group: string | undefined;
+  /** What he may do: his own limits, and the app's where he has none. */
+  readonly limits: LimitSet;
 }
 
 /** A caller, and what his answer has to carry. */
@@ -60,10 +71,10 @@ export interface Identified {
 }
 
 /** Asks the app who calls. Whatever is not clearly yes is no. */
-export async function identifyCaller(door: Door, call: Call, settings: Settings): Promise<Identified> {
+export async function identifyCaller(door: Door, call: AskedCall, settings: Settings): Promise<Identified> {
   const address = addressOf(door.head, settings.trustProxy);
   if (settings.authorize === "public")
-    return { caller: await toKnown(bucketOf(address), true, undefined, settings), setCookie: undefined };
+    return { caller: await toKnown({ id: bucketOf(address) }, true, settings), setCookie: undefined };
   const answer = await askInTime(
     settings.authorize,
     createContext(door, call, address, settings),
@@ -79,11 +90,11 @@ export async function identifyCaller(door: Door, call: Call, settings: Settings)
       log: 'authorize must return { id: "…" }, null, or { deny: true, message }; something else was taken as no',
     });
   }
-  const { group, setCookie } = answer;
+  const { setCookie } = answer;
   if (setCookie !== undefined && !(typeof setCookie === "string" && fieldSyntax.test(setCookie)))
     settings.log.error("authorize gave a setCookie that is no header value, so it was not sent");
   return {
-    caller: await toKnown(answer.id, false, group, settings),
+    caller: await toKnown(answer, false, settings),
     setCookie: typeof setCookie === "string" && fieldSyntax.test(setCookie) ? setCookie : undefined,
   };
 }
@@ -91,7 +102,7 @@ export async function identifyCaller(door: Door, call: Call, settings: Settings)
 /** A header value (RFC 9110, section 5.5), without what a line break would add. */
 const fieldSyntax = /^[\t\x20-\x7e]+$/;
 
-function createContext(door: Door, call: Call, address: string | undefined, settings: Settings): AuthorizeContext {
+function createContext(door: Door, call: AskedCall, address: string | undefined, settings: Settings): AuthorizeContext {
   const { head } = door;
   const { publicUrl } = settings;
   const host = valueOf(head.headers, "host");
@@ -132,18 +143,22 @@ function isPromise<T>(value: T | Promise<T>): value is Promise<T> {
   return typeof value === "object" && value !== null && "then" in value;
 }
 
-async function toKnown(
-  id: string,
-  isPublic: boolean,
-  group: string | undefined,
-  settings: Settings,
-): Promise<KnownCaller> {
+async function toKnown({ id, group, limits }: Caller, isPublic: boolean, settings: Settings): Promise<KnownCaller> {
   const { hashes } = settings;
-  const hash = await hashes.of(`caller ${id}`);
   return {
     id,
-    hash,
+    hash: await hashes.of(`caller ${id}`),
     isPublic,
     group: typeof group === "string" && group !== "" ? await hashes.of(`group ${group}`) : undefined,
+    limits: limitsOf(limits, settings),
   };
+}
+
+/** What a caller may do; limits that are none are refused rather than read as none. */
+export function limitsOf(limits: LimitSet | undefined, settings: Settings): LimitSet {
+  if (limits === undefined) return settings.limits.caller;
+  const why = whyNotLimits("limits", limits);
+  if (why !== undefined)
+    throw new ProxyError("authorize_failed", { log: `a caller was given limits that are none: ${why}` });
+  return withDefaults(limits, settings.limits.caller);
 }

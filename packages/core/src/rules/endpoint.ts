@@ -1,6 +1,6 @@
 import { type Call, appLength, methodRefused, runMethods } from "../call.ts";
-import { ProxyError } from "../errors.ts";
-import type { LimitsOption } from "./limits.ts";
+import { ProxyError, invalidOption } from "../errors.ts";
+import type { LimitsOption } from "./limit-set.ts";
 import type { InputRule } from "./input.ts";
 import type { Price, PriceOption } from "./price.ts";
 import { resolvePrice } from "./price.ts";
@@ -122,7 +122,7 @@ export function resolveEndpoints(option: unknown): readonly Endpoint[] {
   if (typeof option === "object" && option !== null) {
     return Object.entries(option).map(([pattern, rule]) => toEndpoint(checkPattern(pattern), checkRule(pattern, rule)));
   }
-  throw invalid(`endpoints must be stated, for example endpoints: ["fal-ai/flux/**"], or endpoints: "any"`);
+  throw invalidOption(`endpoints must be stated, for example endpoints: ["fal-ai/flux/**"], or endpoints: "any"`);
 }
 
 function toEndpoint(pattern: string, rule: EndpointRule): Endpoint {
@@ -138,21 +138,23 @@ function toEndpoint(pattern: string, rule: EndpointRule): Endpoint {
 }
 
 function checkPattern(pattern: unknown): string {
-  if (typeof pattern !== "string") throw invalid(`an endpoint pattern is a string such as "fal-ai/flux/**"`);
+  if (typeof pattern !== "string") throw invalidOption(`an endpoint pattern is a string such as "fal-ai/flux/**"`);
   if (pattern === "**" || pattern === "**/**")
-    throw invalid(`the pattern "${pattern}" allows every endpoint: write endpoints: "any" if that is meant`);
+    throw invalidOption(`the pattern "${pattern}" allows every endpoint: write endpoints: "any" if that is meant`);
   const [first] = pattern.split("/");
   if (pattern.includes("://") || first === "fal.run" || first === "queue.fal.run") {
-    throw invalid(`the pattern "${pattern}" names a host: write the endpoint id alone, such as "fal-ai/flux/**"`);
+    throw invalidOption(`the pattern "${pattern}" names a host: write the endpoint id alone, such as "fal-ai/flux/**"`);
   }
   const segments = pattern.split("/");
   if (segments.some((segment) => !patternSegment.test(segment) || /^\.+$/.test(segment))) {
-    throw invalid(
+    throw invalidOption(
       `the pattern "${pattern}" is not owner/alias[/path]: a segment is a name, * for one, or ** for any number`,
     );
   }
   if (segments.length < 2)
-    throw invalid(`the pattern "${pattern}" is too short: write "${pattern}/**" for all of this owner's endpoints`);
+    throw invalidOption(
+      `the pattern "${pattern}" is too short: write "${pattern}/**" for all of this owner's endpoints`,
+    );
   return pattern;
 }
 
@@ -160,34 +162,30 @@ const ruleNames = ["input", "price", "realtime", "limits", "methods"];
 
 function checkRule(pattern: string, rule: unknown): EndpointRule {
   if (typeof rule !== "object" || rule === null || Array.isArray(rule))
-    throw invalid(`the rule of "${pattern}" is an object, {} for none`);
+    throw invalidOption(`the rule of "${pattern}" is an object, {} for none`);
   for (const name of Object.keys(rule)) {
     if (!ruleNames.includes(name))
-      throw invalid(`the rule of "${pattern}" has no field ${name}: it takes ${ruleNames.join(", ")}`);
+      throw invalidOption(`the rule of "${pattern}" has no field ${name}: it takes ${ruleNames.join(", ")}`);
   }
   const { realtime, input, methods }: Record<string, unknown> = { ...rule };
   if (realtime !== undefined && realtime !== "proxied" && realtime !== "token" && realtime !== false) {
-    throw invalid(`realtime of "${pattern}" is "proxied", "token" or false`);
+    throw invalidOption(`realtime of "${pattern}" is "proxied", "token" or false`);
   }
   if (
     input !== undefined &&
     typeof input !== "function" &&
     !(typeof input === "object" && input !== null && "~standard" in input)
   ) {
-    throw invalid(
+    throw invalidOption(
       `input of "${pattern}" is a Standard Schema (zod, valibot, arktype) or a function: input: (input) => input`,
     );
   }
   if (methods !== undefined && !(Array.isArray(methods) && methods.length > 0 && methods.every(isRunMethod))) {
-    throw invalid(`methods of "${pattern}" is a list such as ["POST", "GET"]`);
+    throw invalidOption(`methods of "${pattern}" is a list such as ["POST", "GET"]`);
   }
   return rule as EndpointRule;
 }
 
 function isRunMethod(method: unknown): boolean {
   return typeof method === "string" && runMethods.includes(method.toUpperCase());
-}
-
-function invalid(message: string): ProxyError {
-  return new ProxyError("invalid_option", { message: `Keyway: ${message}.` });
 }

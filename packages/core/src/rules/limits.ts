@@ -2,63 +2,15 @@ import type { Call } from "../call.ts";
 import { type ErrorCode, ProxyError, retryAfter } from "../errors.ts";
 import type { HeaderList } from "../head.ts";
 import type { Settings } from "../options.ts";
-import type { Account, Admission, Admitted, Allowance, Counter, Hold, Outcome, Slot } from "../store.ts";
+import type { Admission, Admitted, Counter, Hold, Outcome, Slot } from "../store.ts";
 import type { KnownCaller } from "./caller.ts";
 import type { Endpoint } from "./endpoint.ts";
-import { type Micros, type Price, toMicros } from "./price.ts";
-
-/** Money per calendar period, UTC. */
-export interface BudgetOption {
-  readonly usd: number;
-  readonly per: "day" | "month";
-}
-
-/** Calls that spend (run, stream, submit, realtime, token) per window. */
-export interface RateOption {
-  readonly max: number;
-  readonly per: "second" | "minute" | "hour" | "day";
-}
-
-/** What one scope may do. */
-export interface LimitSet {
-  readonly budget?: BudgetOption;
-  readonly requests?: RateOption;
-  /** Jobs in the queue or at work at the same time. */
-  readonly jobs?: number;
-  /** Streams and sockets open at the same time. */
-  readonly streams?: number;
-}
-
-/** Limits for each caller and for all together. */
-export interface LimitsOption {
-  readonly caller?: LimitSet;
-  readonly global?: LimitSet;
-  /** Status reads of one job per second. Default 15, more than any official client makes. */
-  readonly pollsPerSecond?: number;
-}
-
-/** Limits, resolved: a caller always has some, so that one alone cannot take everything. */
-export interface Limits {
-  readonly caller: LimitSet;
-  readonly global: LimitSet;
-  readonly pollsPerSecond: number;
-}
+import { accountOf } from "./account.ts";
+import type { LimitSet } from "./limit-set.ts";
+import type { Micros, Price } from "./price.ts";
+import { rateHeaders } from "./rate-headers.ts";
 
 const windows = { second: 1000, minute: 60_000, hour: 3_600_000, day: 86_400_000 } as const;
-const generous: LimitSet = { requests: { max: 6000, per: "minute" }, jobs: 1000, streams: 2000 };
-
-export function resolveLimits(option: LimitsOption | undefined): Limits {
-  return {
-    caller: { ...generous, ...stated(option?.caller) },
-    global: option?.global ?? {},
-    pollsPerSecond: option?.pollsPerSecond ?? 15,
-  };
-}
-
-/** Without what is undefined, which would take a default away. */
-function stated(set: LimitSet | undefined): LimitSet {
-  return Object.fromEntries(Object.entries(set ?? {}).filter(([, value]) => value !== undefined));
-}
 
 /** What a call asks for. */
 export interface Request {
@@ -155,16 +107,6 @@ export function outcomeOf(
   return { units };
 }
 
-/** The account that a caller's own money is counted on. */
-export function accountOfCaller(callerHash: string, settings: Settings, at: number = settings.now()): Account {
-  return accountOf(`caller:${callerHash}`, settings.limits.caller.budget, at);
-}
-
-/** The account that everybody's money is counted on. */
-export async function accountOfAll(settings: Settings, at: number = settings.now()): Promise<Account> {
-  return accountOf(`global:${await settings.hashes.of("global")}`, settings.limits.global.budget, at);
-}
-
 function holdOf(
   { call, price }: Request,
   scopes: readonly Scope[],
@@ -215,11 +157,10 @@ async function scopesOf({ call, caller, endpoint }: Request, settings: Settings)
   if (!spends(call) && call.kind !== "token") return [];
   const everybody = await settings.hashes.of("global");
   const scopes: Scope[] = [
-    { name: `caller:${caller.hash}`, label: "caller", limits: settings.limits.caller },
+    { name: `caller:${caller.hash}`, label: "caller", limits: caller.limits },
     { name: `global:${everybody}`, label: "global", limits: settings.limits.global },
   ];
-  if (caller.group !== undefined)
-    scopes.push({ name: `group:${caller.group}`, label: "group", limits: settings.limits.caller });
+  if (caller.group !== undefined) scopes.push({ name: `group:${caller.group}`, label: "group", limits: caller.limits });
   if (endpoint?.limits === undefined) return scopes;
   const pattern = await settings.hashes.of(`endpoint ${endpoint.pattern}`);
   const { caller: own, global } = endpoint.limits;
@@ -227,39 +168,6 @@ async function scopesOf({ call, caller, endpoint }: Request, settings: Settings)
     scopes.push({ name: `endpoint:${pattern}:caller:${caller.hash}`, label: "endpoint", limits: own });
   if (global !== undefined) scopes.push({ name: `endpoint:${pattern}`, label: "endpoint-global", limits: global });
   return scopes;
-}
-
-function accountOf(name: string, budget: BudgetOption | undefined, at: number): Account {
-  const { label, until } = periodOf(budget?.per ?? "day", at);
-  return {
-    key: `keyway:2:money:${name}:${label}`,
-    limit: budget === undefined ? undefined : toMicros(budget.usd),
-    until,
-  };
-}
-
-/** A day or month, UTC. */
-interface Period {
-  readonly label: string;
-  readonly from: number;
-  readonly until: number;
-}
-
-const lastPeriods = new Map<BudgetOption["per"], Period>();
-
-/** Nearly every call falls into the period of the call before. */
-function periodOf(per: BudgetOption["per"], at: number): Period {
-  const last = lastPeriods.get(per);
-  if (last !== undefined && last.from <= at && at < last.until) return last;
-  const date = new Date(at);
-  const [year, month, day] = [date.getUTCFullYear(), date.getUTCMonth(), date.getUTCDate()];
-  const label = date.toISOString();
-  const period =
-    per === "month"
-      ? { label: label.slice(0, 7), from: Date.UTC(year, month, 1), until: Date.UTC(year, month + 1, 1) }
-      : { label: label.slice(0, 10), from: Date.UTC(year, month, day), until: Date.UTC(year, month, day + 1) };
-  lastPeriods.set(per, period);
-  return period;
 }
 
 function countersOf(
@@ -290,24 +198,6 @@ function countersOf(
           },
         ],
   );
-}
-
-/** RateLimit-Policy and RateLimit (IETF draft-ietf-httpapi-ratelimit-headers). */
-function rateHeaders(
-  counters: readonly (Counter & { label?: string })[],
-  allowances: readonly Allowance[],
-): HeaderList {
-  if (counters.length === 0) return [];
-  const name = (counter: Counter & { label?: string }): string => `"${counter.label ?? "rate"}"`;
-  const policy = counters.map((counter) => `${name(counter)};q=${counter.max};w=${Math.ceil(counter.windowMs / 1000)}`);
-  const left = counters.map((counter, index) => {
-    const { remaining, resetMs } = allowances[index] ?? { remaining: 0, resetMs: 0 };
-    return `${name(counter)};r=${remaining};t=${Math.ceil(resetMs / 1000)}`;
-  });
-  return [
-    ["ratelimit-policy", policy.join(", ")],
-    ["ratelimit", left.join(", ")],
-  ];
 }
 
 const refusals: Readonly<Record<Refused["why"], ErrorCode>> = {

@@ -37,12 +37,19 @@ function checkSite(headers: HeaderList, form: "header" | "path" | "own", upgrade
   }
 }
 
+/** The app's own origin as this caller may name it; undefined where it must have been stated. */
+export function ownOrigin(head: Head, settings: Settings): string | undefined {
+  if (settings.publicUrl !== undefined) return settings.publicUrl.origin;
+  const host = privateHost(head, settings);
+  return host === undefined ? undefined : `${head.secure ? "https" : "http"}://${host}`;
+}
+
 /** The proxy's own URL as this caller may name it, mount included; throws `public_url_missing` where it must have been stated. */
 export function ownUrl(head: Head, mount: string, settings: Settings): string {
   if (settings.publicUrl !== undefined) return settings.publicUrl.href;
-  const host = privateHost(head, settings);
-  if (host === undefined) throw publicUrlMissing();
-  return `${head.secure ? "https" : "http"}://${host}${mount}`;
+  const origin = ownOrigin(head, settings);
+  if (origin === undefined) throw publicUrlMissing();
+  return origin + mount;
 }
 
 function isAllowed(origin: string, head: Head, settings: Settings): boolean {
@@ -72,7 +79,7 @@ export function isPrivateHost(host: string): boolean {
   return privateHosts.test(host);
 }
 
-function publicUrlMissing(): ProxyError {
+export function publicUrlMissing(): ProxyError {
   return new ProxyError("public_url_missing", {
     log: 'publicUrl must be stated: createKeyway({ publicUrl: "https://app.example/api/fal/proxy", ... })',
   });

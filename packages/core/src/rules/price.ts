@@ -87,6 +87,7 @@ export async function reserveOf({ reserve }: Price, input: unknown, endpoint: st
   });
 }
 
-function isAmount(value: unknown): value is number {
+/** Money that may be stated, in US dollars. */
+export function isAmount(value: unknown): value is number {
   return typeof value === "number" && Number.isFinite(value) && value >= 0 && value <= 1e6;
 }

@@ -1,11 +1,13 @@
 import type { Call } from "../call.ts";
 import { ProxyError } from "../errors.ts";
+import { allowWebhook } from "../webhooks/submit.ts";
 
 /**
  * The query to send upstream. `run`, `stream` and `realtime` keep theirs byte for byte; every other call takes only the
- * parameters that fal documents for it. Names starting `fal_` steer the platform, so no caller may set them.
+ * parameters that fal documents for it. Names starting `fal_` steer the platform, so no caller may set them; `fal_webhook` only with a
+ * URL of these origins.
  */
-export function checkQuery(call: Call, hasRule: boolean): string | null {
+export function checkQuery(call: Call, hasRule: boolean, hookOrigins: readonly string[] = []): string | null {
   const { query, kind } = call;
   if (query === null || query === "") return query;
   const names = parameterNames(query);
@@ -18,8 +20,9 @@ export function checkQuery(call: Call, hasRule: boolean): string | null {
     case "realtime":
       return checkRealtime(query, names, hasRule);
     case "submit":
-      if (names.includes("fal_webhook")) throw new ProxyError("webhook_refused");
-      return allowOnly(call, query, names, ["fal_max_queue_length"]);
+      if (!names.includes("fal_webhook")) return allowOnly(call, query, names, ["fal_max_queue_length"]);
+      if (hookOrigins.length === 0) throw new ProxyError("webhook_refused");
+      return allowWebhook(allowOnly(call, query, names, ["fal_max_queue_length", "fal_webhook"]), hookOrigins);
     case "status":
     case "status-stream":
       return allowOnly(call, query, names, ["logs"]);

@@ -33,9 +33,15 @@ function methods.admit(gate, recall, counters, asked, accounts, slots)
   return answer
 end
 
-function methods.bind(id, job, note, leaseMs)
+function methods.bind(id, job, note, leaseMs, lists)
   sweep()
-  redis.call('SET', key('note', job), note, 'PX', leaseMs)
+  redis.call('SET', key('note', job), note, 'NX', 'PX', leaseMs)
+  for _, list in ipairs(cjson.decode(lists)) do
+    local name = key('list', list.key)
+    redis.call('ZADD', name, 'NX', whole(now), job)
+    redis.call('ZREMRANGEBYRANK', name, 0, -1 - list.most)
+    keepUntil(name, now + leaseMs)
+  end
   local hold = find(id)
   if not hold then return 0 end
   redis.call('HSET', key('hold', id), 'job', job, 'note', note)
@@ -46,6 +52,27 @@ function methods.bind(id, job, note, leaseMs)
     keepUntil(key('open', account.key), last + 5 * kept)
   end
   return 1
+end
+
+function methods.mark(job, note, leaseMs, ...)
+  redis.call('SET', key('note', job), note, 'PX', leaseMs)
+  for _, list in ipairs({ ... }) do redis.call('ZREM', key('list', list), job) end
+  return 1
+end
+
+function methods.listed(list, since, count, first)
+  local name, answer = key('list', list), {}
+  local jobs = first == 'newest' and redis.call('ZREVRANGEBYSCORE', name, '+inf', since, 'WITHSCORES', 'LIMIT', 0, count)
+    or redis.call('ZRANGEBYSCORE', name, since, '+inf', 'WITHSCORES', 'LIMIT', 0, count)
+  for at = 1, #jobs, 2 do
+    local note = redis.call('GET', key('note', jobs[at]))
+    if note then
+      for _, value in ipairs({ jobs[at], note, whole(tonumber(jobs[at + 1])) }) do answer[#answer + 1] = value end
+    else
+      redis.call('ZREM', name, jobs[at])
+    end
+  end
+  return answer
 end
 
 methods['end'] = function(job, seconds)

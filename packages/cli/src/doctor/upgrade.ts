@@ -1,0 +1,41 @@
+import { randomBytes } from "node:crypto";
+import { ask } from "./ask.ts";
+import { type Finding, ok, skipped, warning } from "./finding.ts";
+import type { Patient } from "./patient.ts";
+import { nobodysApp } from "./probes.ts";
+
+/**
+ * Does a WebSocket handshake reach the proxy? It is sent in a version that does not exist, which only the upgrade door answers with
+ * 426 (RFC 6455, section 4.4) and nobody sends on: the HTTP door would answer as to any stranger.
+ */
+export async function checkUpgrade({ url }: Patient): Promise<readonly Finding[]> {
+  if (url === undefined) return [skipped("no running app was named")];
+  const at = new URL(url);
+  at.pathname = `${url.pathname.replace(/\/$/, "")}/fal.run/${nobodysApp}/realtime`;
+  const answer = await ask(at, {
+    headers: {
+      connection: "Upgrade",
+      upgrade: "websocket",
+      "sec-websocket-version": "12",
+      "sec-websocket-key": randomBytes(16).toString("base64"),
+    },
+  });
+  if ("why" in answer)
+    return [
+      warning(`nobody answers WebSocket handshakes (${answer.why})`, 'write server.on("upgrade", proxy.upgrade)'),
+    ];
+  if (answer.code === "websocket_version") return [ok("WebSocket handshakes reach the proxy")];
+  if (answer.code === undefined)
+    return [
+      warning(
+        `something else answers WebSocket handshakes (${answer.status})`,
+        'write server.on("upgrade", proxy.upgrade) where the mount is, and let nobody before it take upgrades of other paths',
+      ),
+    ];
+  return [
+    warning(
+      `a WebSocket handshake arrives as a plain request (${answer.status} ${answer.code})`,
+      'write server.on("upgrade", proxy.upgrade); behind nginx: proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection "upgrade";',
+    ),
+  ];
+}

@@ -1,0 +1,147 @@
+import { type IncomingMessage, type RequestListener, type Server, ServerResponse, createServer } from "node:http";
+import { createServer as createTlsServer } from "node:https";
+import type { AddressInfo, Socket } from "node:net";
+import type { Duplex } from "node:stream";
+import { type Keyway, ProxyError } from "@keyway/core";
+import { type Drained, createNodeProxy } from "@keyway/node";
+import type { GatewaySettings } from "./gateway-settings.ts";
+import { codeOf, invalid } from "./invalid.ts";
+
+/** A server of its own around one Keyway. */
+export interface Gateway {
+  /** Rejects with what the system said. Answers the URL of the mount. */
+  readonly listen: () => Promise<string>;
+  /** Refuses new connections, lets open calls end, cuts off what is left after `timeouts.drain`. */
+  readonly close: () => Promise<Drained>;
+}
+
+/** Behind a reverse proxy the gateway must keep idle connections for longer than the proxy does (nginx: 60 s), in milliseconds. */
+const keepAlive = 75_000;
+/** How long the last bytes of answers may take to leave, in milliseconds. */
+const lastBytes = 2000;
+/** How long an answer of the store counts for readiness, in milliseconds: whoever asks for it must not load the store. */
+const readyFor = 1000;
+
+type Answer = (res: ServerResponse) => void;
+
+/** Serves the mount with WebSockets, `/healthz` and `/readyz`; every other path is 404. */
+export function createGateway(keyway: Keyway, settings: GatewaySettings): Gateway {
+  const { mount, host, port, tls } = settings;
+  const proxy = createNodeProxy(keyway);
+  const isReady = createReadiness(keyway);
+  let closing = false;
+  const routes: Readonly<Record<string, Answer>> = {
+    "/healthz": (res) => answer(res, 200, { status: "ok" }),
+    "/readyz": (res) =>
+      void isReady().then((ready) => {
+        if (ready && !closing) answer(res, 200, { status: "ready" });
+        else answer(res, 503, { status: closing ? "closing" : "store unavailable" });
+      }),
+  };
+  const server = listenTo(tls, (req, res) => {
+    const path = (req.url ?? "").split("?", 1)[0] ?? "";
+    const route = Object.hasOwn(routes, path) ? routes[path] : undefined;
+    if (route !== undefined) route(res);
+    else if (isBelow(path, mount)) void proxy.handle(req, res, { mount });
+    else answerNothingHere(res);
+  });
+  server.keepAliveTimeout = keepAlive;
+  server.on("upgrade", (req: IncomingMessage, socket: Duplex, head: Buffer) => {
+    if (isBelow((req.url ?? "").split("?", 1)[0] ?? "", mount)) proxy.upgrade(req, socket, head);
+    else refuseUpgrade(req, socket as Socket);
+  });
+  return {
+    listen: () => listen(server, { host, port, mount, secure: tls !== undefined }),
+    async close() {
+      closing = true;
+      const closed = new Promise<void>((resolve) => void server.close(() => resolve()));
+      const drained = await proxy.close();
+      server.closeIdleConnections();
+      await Promise.race([closed, after(lastBytes)]);
+      server.closeAllConnections();
+      await keyway.close();
+      return drained;
+    },
+  };
+}
+
+function listenTo(tls: GatewaySettings["tls"], listener: RequestListener): Server {
+  if (tls === undefined) return createServer(listener);
+  try {
+    return createTlsServer({ ...tls, minVersion: "TLSv1.2" }, listener);
+  } catch (error) {
+    throw invalid(
+      `the TLS files do not fit (${codeOf(error)}): --tls-cert takes the certificate chain in PEM, --tls-key its private key`,
+    );
+  }
+}
+
+interface Place {
+  readonly host: string;
+  readonly port: number;
+  readonly mount: string;
+  readonly secure: boolean;
+}
+
+function listen(server: Server, { host, port, mount, secure }: Place): Promise<string> {
+  return new Promise((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(port, host, () => {
+      server.off("error", reject);
+      const name = host.includes(":") ? `[${host}]` : host;
+      resolve(`${secure ? "https" : "http"}://${name}:${(server.address() as AddressInfo).port}${mount}`);
+    });
+  });
+}
+
+/** `usage` asks the store and nobody else. */
+function createReadiness(keyway: Keyway): () => Promise<boolean> {
+  let asked = { at: -Infinity, ready: Promise.resolve(false) };
+  return () => {
+    const now = performance.now();
+    if (now - asked.at > readyFor) {
+      const ready = keyway.usage().then(
+        () => true,
+        () => false,
+      );
+      asked = { at: now, ready };
+    }
+    return asked.ready;
+  };
+}
+
+function isBelow(path: string, mount: string): boolean {
+  return path === mount || path.startsWith(`${mount}/`);
+}
+
+function refuseUpgrade(req: IncomingMessage, socket: Socket): void {
+  socket.on("error", () => socket.destroy());
+  const res = new ServerResponse(req);
+  res.assignSocket(socket);
+  res.shouldKeepAlive = false;
+  res.once("finish", () => socket.destroySoon());
+  answerNothingHere(res);
+}
+
+function answerNothingHere(res: ServerResponse): void {
+  const { code, message, status } = new ProxyError("route_not_found");
+  answer(res, status, { message, detail: message, code });
+}
+
+function answer(res: ServerResponse, status: number, body: object): void {
+  res.on("error", () => undefined);
+  const text = JSON.stringify(body);
+  res.writeHead(status, {
+    "content-type": "application/json",
+    "content-length": Buffer.byteLength(text),
+    "cache-control": "no-store, private",
+    "x-content-type-options": "nosniff",
+  });
+  res.end(res.req.method === "HEAD" ? undefined : text);
+}
+
+function after(ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    setTimeout(resolve, ms).unref();
+  });
+}

@@ -1,0 +1,1 @@
+export { type GatewayConfig, defineConfig } from "./config.ts";

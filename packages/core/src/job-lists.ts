@@ -1,0 +1,51 @@
+import type { Expiring } from "./expiring.ts";
+import type { JobList, ListedJob, ListRead } from "./store.ts";
+
+/** Lists of jobs in memory; what is no longer known of a job takes it off them. */
+export interface JobLists {
+  add(job: string, lists: readonly JobList[]): void;
+  remove(job: string, lists: readonly string[]): void;
+  read(list: string, read: ListRead): ListedJob[];
+  sweep(): void;
+}
+
+export function createJobLists(notes: Expiring, now: () => number): JobLists {
+  const lists = new Map<string, Map<string, number>>();
+
+  function remove(job: string, key: string): void {
+    const list = lists.get(key);
+    list?.delete(job);
+    if (list?.size === 0) lists.delete(key);
+  }
+
+  return {
+    add(job, added) {
+      for (const { key, most } of added) {
+        const list = lists.get(key) ?? new Map<string, number>();
+        lists.set(key, list);
+        if (!list.has(job)) list.set(job, now());
+        for (const oldest of list.keys()) {
+          if (list.size <= most) break;
+          list.delete(oldest);
+        }
+      }
+    },
+    remove(job, keys) {
+      for (const key of keys) remove(job, key);
+    },
+    read(key, { since, most, first }) {
+      const all = [...(lists.get(key) ?? [])];
+      const found: ListedJob[] = [];
+      for (const [job, at] of first === "newest" ? all.reverse() : all) {
+        if (found.length >= most) break;
+        const note = notes.get(job);
+        if (note === null) remove(job, key);
+        else if (at >= since) found.push({ job, note, since: at });
+      }
+      return found;
+    },
+    sweep() {
+      for (const [key, list] of lists) for (const job of list.keys()) if (notes.get(job) === null) remove(job, key);
+    },
+  };
+}

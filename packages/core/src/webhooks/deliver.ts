@@ -1,0 +1,100 @@
+import { ProxyError } from "../errors.ts";
+import { pendingList } from "../job-index.ts";
+import { type JobNote, type JobOrigin, jobKey } from "../job.ts";
+import type { Settings } from "../options.ts";
+import { appOf } from "../call.ts";
+import type { Result, ResultEvent } from "./event.ts";
+import type { Webhooks } from "./option.ts";
+
+/** A job's result on its way to the app. */
+export interface Delivery {
+  readonly falRequestId: string;
+  readonly gatewayRequestId: string;
+  readonly result: Result;
+  /** Undefined for a job of elsewhere. */
+  readonly origin: JobOrigin | undefined;
+  /** Charges the job and learns its units. Called by whoever tells the app, before he does. */
+  readonly settle: () => Promise<number | undefined>;
+}
+
+/** How long a handler may take before it is taken for dead, and its delivery may be handled again. Milliseconds. */
+const handlerLease = 10 * 60_000;
+const done = "done";
+const lookEvery = 100;
+
+/**
+ * Tells the app, once in all processes that share the store. Waits up to `patience` milliseconds for another one that is at it:
+ * `busy` when it still is. A handler that throws leaves the delivery to be made again.
+ */
+export async function deliver(
+  delivery: Delivery,
+  patience: number,
+  webhooks: Webhooks,
+  settings: Settings,
+): Promise<"handled" | "replayed" | "busy"> {
+  const name = await settings.hashes.once(`delivery ${delivery.falRequestId} ${delivery.result.status}`);
+  const key = `keyway:2:delivery:${name}`;
+  const claimed = await claim(key, patience, settings);
+  if (claimed !== "ours") {
+    if (claimed === "replayed") await keepState(delivery, settings);
+    return claimed;
+  }
+  try {
+    await webhooks.onResult(await toEvent(delivery, settings));
+  } catch (cause) {
+    await settings.askStore((store) => store.remove(key));
+    throw new ProxyError("webhook_failed", {
+      cause,
+      log: "webhooks.onResult failed; the result will be delivered again",
+    });
+  }
+  // It is told: whatever fails now must not make it told again.
+  try {
+    await settings.askStore((store) => store.put(key, done, settings.timeouts.jobLease));
+    await keepState(delivery, settings);
+  } catch (cause) {
+    settings.log.error("a delivery could not be noted as done; it may be told again", cause);
+  }
+  return "handled";
+}
+
+async function claim(key: string, patience: number, settings: Settings): Promise<"ours" | "replayed" | "busy"> {
+  const until = settings.now() + patience;
+  for (;;) {
+    if (await settings.askStore((store) => store.claim(key, handlerLease))) return "ours";
+    if ((await settings.askStore((store) => store.get(key))) === done) return "replayed";
+    if (settings.now() >= until) return "busy";
+    await new Promise((resolve) => {
+      setTimeout(resolve, lookEvery);
+    });
+  }
+}
+
+async function toEvent(delivery: Delivery, settings: Settings): Promise<ResultEvent> {
+  const { falRequestId, gatewayRequestId, result, origin } = delivery;
+  const units = await delivery.settle();
+  return {
+    requestId: origin === undefined ? falRequestId : await heldId(falRequestId, origin, settings),
+    falRequestId,
+    gatewayRequestId,
+    caller: origin === undefined || origin.anonymous ? undefined : origin.caller,
+    endpoint: origin?.endpoint,
+    submittedAt: origin?.at,
+    units,
+    ...result,
+  };
+}
+
+/** The id by which the caller knows a job. */
+export async function heldId(falRequestId: string, origin: JobOrigin, settings: Settings): Promise<string> {
+  if (!origin.owned) return falRequestId;
+  return settings.sealer.seal({ caller: origin.caller, app: appOf(origin.endpoint), requestId: falRequestId });
+}
+
+/** The job is no longer waited for, and its caller's list says how it came out. */
+async function keepState({ falRequestId: id, origin, result }: Delivery, settings: Settings): Promise<void> {
+  if (origin === undefined) return;
+  const note: JobNote = { id, app: appOf(origin.endpoint), ...origin, state: result.status };
+  const [job, pending] = [await jobKey(id, settings), await pendingList(settings)];
+  await settings.askStore((store) => store.mark(job, JSON.stringify(note), settings.timeouts.jobLease, [pending]));
+}

@@ -1,0 +1,88 @@
+import { pendingList } from "../job-index.ts";
+import { type JobEnd, type JobNote, endJob, jobKey, readJob, readNote, settleHold } from "../job.ts";
+import type { Settings } from "../options.ts";
+import type { Door } from "../seam.ts";
+import { deliver } from "./deliver.ts";
+import { toResult } from "./event.ts";
+import type { Webhooks } from "./option.ts";
+
+/** Charges a delivered job as a fetched result is charged, and gives its units. Deliveries name none, so a priced job is asked about. */
+export async function settleDelivered(note: JobNote, settings: Settings): Promise<number | undefined> {
+  settings.abandonment?.over(note.id);
+  const priced = settings.endpoints.some(({ price }) => price !== undefined);
+  const end = priced ? await readJob(note, 0, settings).catch(() => undefined) : undefined;
+  if (typeof end === "object") return settleEnd(note, end, settings);
+  if (priced) await endJob(note.id, undefined, settings);
+  else await settleHold({ job: await jobKey(note.id, settings) }, {}, settings);
+  return undefined;
+}
+
+async function settleEnd(note: JobNote, end: JobEnd, settings: Settings): Promise<number | undefined> {
+  settings.tracker.forget(note.id);
+  if (end.outcome !== undefined) await settleHold({ job: await jobKey(note.id, settings) }, end.outcome, settings);
+  return end.units;
+}
+
+const mostBytes = 10 * 1024 * 1024;
+
+/** Tells the app of jobs that are over and whose webhook never came, the oldest first. Answers how many were told. */
+export async function settlePending(most: number, minAge: number, settings: Settings): Promise<number> {
+  const { webhooks } = settings;
+  if (webhooks === undefined) return 0;
+  const pending = await pendingList(settings);
+  const listed = await settings.askStore((store) => store.listed(pending, { since: 0, most, first: "oldest" }));
+  const due = listed.filter(({ since }) => since <= settings.now() - minAge);
+  const told = await Promise.all(
+    due.map(async ({ job, note: text }) => {
+      const note = readNote(text);
+      if (note === undefined) return false;
+      try {
+        const outcome = note.state === undefined ? await tell(note, webhooks, settings) : "over";
+        if (outcome === "over")
+          await settings.askStore((store) => store.mark(job, text, settings.timeouts.jobLease, [pending]));
+        return outcome === "told";
+      } catch (cause) {
+        settings.log.error("a job whose webhook has not come could not be settled", cause);
+        return false;
+      }
+    }),
+  );
+  return told.filter(Boolean).length;
+}
+
+/** `over`: fal no longer knows the job. */
+async function tell(note: JobNote, webhooks: Webhooks, settings: Settings): Promise<"told" | "waits" | "over"> {
+  const end = await readJob(note, mostBytes, settings);
+  if (end === "unknown") return "over";
+  if (end === undefined || (!end.failed && troubles.includes(end.status))) return "waits";
+  const delivery = {
+    falRequestId: note.id,
+    gatewayRequestId: note.id,
+    result: toResult(end.status, end.body),
+    origin: note,
+    settle: () => settleEnd(note, end, settings),
+  };
+  return (await deliver(delivery, 0, webhooks, settings)) === "handled" ? "told" : "waits";
+}
+
+/** What fal's gateway answers for itself: it says nothing of the job. */
+const troubles: readonly number[] = [401, 403, 404, 405, 429, 502, 503, 504];
+
+const sweepEvery = 60_000;
+/** fal's own deliveries come first. Milliseconds. */
+const patience = 2 * 60_000;
+const fewJobs = 10;
+const swept = new WeakMap<Webhooks, number>();
+
+/** A new job is an occasion to look after those whose webhook is late, at most once a minute. */
+export function sweepPending(door: Door, settings: Settings): void {
+  const { webhooks } = settings;
+  const now = settings.now();
+  if (webhooks === undefined || Math.abs(now - (swept.get(webhooks) ?? 0)) < sweepEvery) return;
+  swept.set(webhooks, now);
+  door.waitUntil(
+    settlePending(fewJobs, patience, settings).catch((cause: unknown) =>
+      settings.log.error("jobs whose webhook is late could not be looked after", cause),
+    ),
+  );
+}

@@ -1,0 +1,205 @@
+import { type RequestListener, createServer } from "node:http";
+import { createEmulator } from "@keyway/emulator";
+import { createNodeProxy } from "@keyway/node";
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
+import { createAuthority } from "../certificates.ts";
+import { leaveNothingOpen } from "../conformance/leftovers.ts";
+import { freePort } from "../store/redis-server.ts";
+import { startFakeRedis } from "../store/fake-redis.ts";
+import { always, listenOnFreePort, startUpstream } from "../upstream.ts";
+import { key, start, startGateway, token } from "./command.ts";
+
+leaveNothingOpen();
+
+const emulator = createEmulator({ timeScale: 0 });
+let upstream = "";
+
+beforeAll(async () => {
+  upstream = (await emulator.listen({ port: 0 })).url;
+});
+afterAll(() => emulator.close());
+
+/** What the doctor says, line by line, and its exit code. */
+async function examine(
+  args: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+): Promise<[number | null, string]> {
+  const { exit, said } = start(["doctor", ...args], { env: { FAL_KEY: key, ...env } });
+  const { code } = await exit;
+  expect(said()).not.toMatch(/fal-key-secret|token-0123|\u001b/);
+  return [code, said()];
+}
+
+async function serve(listener: RequestListener): Promise<string> {
+  const server = createServer(listener);
+  const port = await listenOnFreePort(server);
+  onTestFinished(async () => {
+    const closed = new Promise((resolve) => server.close(resolve));
+    server.closeAllConnections();
+    await closed;
+  });
+  return `http://127.0.0.1:${port}/api/fal/proxy`;
+}
+
+function answering(status: number, headers: Readonly<Record<string, string>> = {}, body = ""): RequestListener {
+  return (request, response) => {
+    request.resume();
+    response.writeHead(status, headers).end(body);
+  };
+}
+
+const refusal = (code: string): string => JSON.stringify({ message: "no", detail: "no", code });
+
+describe("keyway doctor", () => {
+  it("finds nothing to mend in a gateway that is set up well, and learns from its login where calls go", async () => {
+    const { url } = await startGateway([], { env: { KEYWAY_UPSTREAM: upstream } });
+    const [code, said] = await examine([url, "--online"], { KEYWAY_TOKEN: token, KEYWAY_UPSTREAM: upstream });
+    expect(code).toBe(0);
+    expect(said).toMatch(
+      /note +key +Calls go to http:\/\/127\.0\.0\.1:\d+, not to fal\.ai\. It is KEYWAY_UPSTREAM that says so\./,
+    );
+    expect(said).toContain(`ok       mount     Keyway answers at ${url}`);
+    expect(said).toMatch(/ok +mount +strangers are refused \(401 unauthorized\)/);
+    expect(said).toMatch(/ok +mount +answers may not be cached/);
+    expect(said).toMatch(/ok +mount +callers are let in/);
+    expect(said).toMatch(/ok +upgrade +WebSocket handshakes reach the proxy/);
+    expect(said).toMatch(/note +store +KEYWAY_REDIS_URL is not set/);
+    expect(said).toMatch(/warning +upstream +the app's calls go to a local emulator/);
+    expect(said).toContain("0 faults, 1 warnings");
+  });
+
+  it("without a URL it looks at what is here, and says how to go on", async () => {
+    const [code, said] = await examine([]);
+    expect(code).toBe(0);
+    expect(said).toMatch(/ok +key +FAL_KEY is set and has the shape of a key/);
+    expect(said).toMatch(/skipped +key +whether fal\.ai takes it: --online asks/);
+    expect(said).toMatch(/skipped +mount +no running app was named: --url/);
+  });
+
+  it.each([
+    ["", /fault +key +FAL_KEY is not set here\n +mend: make a key/, 1],
+    [`Key ${key}`, /fault +key +FAL_KEY starts with the scheme/, 1],
+    ["only-one-part", /warning +key +FAL_KEY is set, but a key is two parts/, 0],
+  ] as const)("the key %j", async (given, says, exitCode) => {
+    const [code, said] = await examine([], { FAL_KEY: given });
+    expect([code, said]).toEqual([exitCode, expect.stringMatching(says)]);
+  });
+
+  it.each([
+    [401, /fault +key +fal\.ai refuses the key \(401\)/, 1],
+    [404, /ok +key +fal\.ai takes the key/, 0],
+    [500, /warning +key +fal\.ai answered 500/, 0],
+  ] as const)("fal.ai answers the key with %i", async (status, says, exitCode) => {
+    const authority = createAuthority();
+    const fal = await startUpstream(authority.issue(["queue.fal.run"]));
+    onTestFinished(() => fal.close());
+    fal.answer(always(status, { "content-type": "application/json" }, '{"detail":"x"}'));
+    const [code, said] = await examine(["--online"], {
+      NODE_OPTIONS: `--import=${new URL("lead-fal.ts", import.meta.url).href}`,
+      TEST_FAL: `${fal.port} ${Buffer.from(authority.cert).toString("base64")}`,
+    });
+    expect([code, said]).toEqual([exitCode, expect.stringMatching(says)]);
+    const [asked] = fal.arrivals;
+    expect([asked?.method, asked?.url, asked?.values("authorization")]).toEqual([
+      "GET",
+      "/keyway-doctor/none/requests/00000000-0000-4000-8000-000000000000/status",
+      [`Key ${key}`],
+    ]);
+  });
+
+  it("an app that lets strangers in, has no upgrade listener, and does not know its callers", async () => {
+    const open = createNodeProxy({
+      authorize: "public",
+      endpoints: ["demo/**"],
+      upstream: { url: upstream, key: "emulator" },
+    });
+    onTestFinished(() => open.close().then(() => undefined));
+    const [, said] = await examine([await serve((request, response) => void open.handle(request, response))]);
+    expect(said).toMatch(/warning +mount +strangers are let in \(403 endpoint_refused\)\n +mend: .*authorize/);
+    expect(said).toMatch(/skipped +mount +whether callers are let in: set KEYWAY_TOKEN/);
+    expect(said).toMatch(
+      /warning +upgrade +a WebSocket handshake arrives as a plain request .*\n +mend: .*proxy\.upgrade/,
+    );
+    const { url } = await startGateway([], { env: { KEYWAY_UPSTREAM: upstream } });
+    const [code, other] = await examine([url], { KEYWAY_COOKIE: "session=ada" });
+    expect([code, other]).toEqual([
+      1,
+      expect.stringMatching(/fault +mount +the app does not know the token or cookie/),
+    ]);
+    const [failed, wrong] = await examine([url], { KEYWAY_TOKEN: "another-token-01234" });
+    expect([failed, wrong]).toEqual([1, expect.stringMatching(/fault +mount +the app does not know the token/)]);
+  });
+
+  it.each<[string, RequestListener, RegExp, RegExp]>([
+    [
+      "a login page",
+      answering(302, { location: "/login" }),
+      /fault +mount +the mount redirects to \/login\n +mend: mount Keyway before/,
+      /warning +upgrade +something else answers .* \(302\)/,
+    ],
+    [
+      "another app",
+      answering(404, {}, "<html>"),
+      /fault +mount +.* answers 404, but it is not Keyway/,
+      /note +webhook +no webhook door/,
+    ],
+    [
+      "a cache",
+      answering(401, { "cache-control": "max-age=60" }, refusal("unauthorized")),
+      /fault +mount +answers arrive with cache-control "max-age=60"/,
+      /ok +webhook +.* refuses a forged delivery/,
+    ],
+    [
+      "an app that fails",
+      answering(500, {}, refusal("authorize_failed")),
+      /fault +mount +the app fails before it decides/,
+      /fault +webhook +.* answers 500/,
+    ],
+    [
+      "a door for anybody",
+      answering(200, {}, "{}"),
+      /fault +mount/,
+      /fault +webhook +.* takes a forged delivery \(200\)/,
+    ],
+  ])("%s", async (_what, listener, mount, other) => {
+    const [code, said] = await examine([await serve(listener)]);
+    expect(code).toBe(1);
+    expect(said).toMatch(mount);
+    expect(said).toMatch(other);
+  });
+
+  it("nobody is there, and nobody takes handshakes", async () => {
+    const port = await freePort();
+    const [code, said] = await examine([`http://127.0.0.1:${port}/api/fal/proxy`]);
+    expect(code).toBe(1);
+    expect(said).toMatch(/fault +mount +nobody answers at .* \(ECONNREFUSED\)\n +mend: start the app/);
+    expect(said).toMatch(/warning +upgrade +nobody answers WebSocket handshakes \(ECONNREFUSED\)/);
+    expect(said).toMatch(/fault +webhook +nobody answers/);
+  });
+
+  it("a webhook door that was named must be there", async () => {
+    const url = await serve(answering(404));
+    const [code, said] = await examine(["--webhook", url]);
+    expect([code, said]).toEqual([
+      1,
+      expect.stringMatching(/fault +webhook +.* answers 404, so deliveries .*\n +mend: mount/),
+    ]);
+  });
+
+  it("the shared store answers, is away, or has a wrong URL", async () => {
+    const redis = await startFakeRedis();
+    onTestFinished(() => redis.close());
+    redis.answer(() => "$-1\r\n");
+    const [, said] = await examine([], { KEYWAY_REDIS_URL: `redis://127.0.0.1:${redis.port}` });
+    expect(said).toMatch(/(?:ok|warning) +store +Redis answers in \d+ ms/);
+    const away = `redis://:hidden-word@127.0.0.1:${await freePort()}`;
+    const [code, other] = await examine([], { KEYWAY_REDIS_URL: away });
+    expect([code, other]).toEqual([
+      1,
+      expect.stringMatching(/fault +store +Redis does not answer .*\n +mend: start it/),
+    ]);
+    expect(other).not.toContain("hidden-word");
+    const [wrong, third] = await examine([], { KEYWAY_REDIS_URL: "http://redis" });
+    expect([wrong, third]).toEqual([1, expect.stringMatching(/fault +store +KEYWAY_REDIS_URL is the URL of a Redis/)]);
+  });
+});

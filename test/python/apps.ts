@@ -1,0 +1,76 @@
+import { once } from "node:events";
+import { type Server, type Socket, connect, createServer } from "node:net";
+import { createServer as createTlsServer } from "node:tls";
+import { type ExampleName, startExample } from "../browser/example.ts";
+import { type Certificate, listenOnFreePort } from "../upstream.ts";
+
+/** An example, built for production, behind a front that speaks TLS. */
+export interface App {
+  readonly name: ExampleName;
+  /** `https://localhost:<port>`: what the app knows as its own address. */
+  readonly origin: string;
+  /** Where it listens without TLS, on this machine. */
+  readonly port: number;
+  readonly close: () => Promise<void>;
+}
+
+export async function startApp(name: ExampleName, upstream: string, certificate: Certificate): Promise<App> {
+  const port = await freePort();
+  const front = await startFront(port, certificate);
+  const example = await startExample(name, {
+    NODE_ENV: "production",
+    PORT: String(port),
+    PUBLIC_URL: front.origin,
+    KEYWAY_UPSTREAM: upstream,
+    FAL_KEY: "kept-key-id:kept-key-secret",
+  });
+  return {
+    name,
+    origin: front.origin,
+    port,
+    async close() {
+      await front.close();
+      await example.close();
+    },
+  };
+}
+
+/** Takes TLS off and passes the bytes on, as a load balancer does. */
+async function startFront(
+  port: number,
+  certificate: Certificate,
+): Promise<{ readonly origin: string; readonly close: () => Promise<void> }> {
+  const open = new Set<Socket>();
+  const server = createTlsServer(certificate, (outer) => {
+    const inner = connect(port, "127.0.0.1");
+    for (const [from, to] of [
+      [outer, inner],
+      [inner, outer],
+    ] as const) {
+      open.add(from);
+      from.on("error", () => to.destroy()).once("close", () => open.delete(from) && to.destroy());
+      from.pipe(to);
+    }
+  });
+  server.on("tlsClientError", () => undefined);
+  const origin = `https://localhost:${await listenOnFreePort(server)}`;
+  return {
+    origin,
+    async close() {
+      for (const socket of open) socket.destroy();
+      await closeServer(server);
+    },
+  };
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  const port = await listenOnFreePort(server);
+  await closeServer(server);
+  return port;
+}
+
+async function closeServer(server: Server): Promise<void> {
+  server.close();
+  await once(server, "close");
+}

@@ -1,0 +1,25 @@
+"""Every Python block of docs/clients.md as it stands there, with this app's address in place of the page's."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from conftest import APP, MOUNT
+
+page = (Path(__file__).parents[2] / "docs/clients.md").read_text("utf8")
+blocks = re.findall(r"### (\w+)\n((?:(?!\n##).)*?)```python\n(.*?)```", page, re.DOTALL)
+says = {"Calls": "Completed(", "Asynchronous": "0.8\n1\n", "Realtime": "data:image/png", "Files": "_note.txt"}
+
+
+def test_no_block_is_left_out():
+    assert [title for title, _, _ in blocks] == list(says)
+    assert page.count("```python") == len(says)
+
+
+@pytest.mark.parametrize(("title", "code"), [pytest.param(title, code, id=title) for title, _, code in blocks])
+def test_block(title, code, capsys):
+    if title == "Realtime" and APP != "express":
+        pytest.skip("no WebSockets in this example")
+    exec(compile(code.replace("https://app.example/api/fal/proxy", MOUNT), title, "exec"), {})
+    assert says[title] in capsys.readouterr().out
