@@ -71,7 +71,7 @@ describe("the Node sender", () => {
       ["x-twice", "a"],
       ["x-twice", "b"],
     ]);
-    expect(await new Response(answer.body).text()).toBe("hello");
+    expect(await new Response(answer.body as BodyInit).text()).toBe("hello");
   });
 
   test.each([
@@ -84,7 +84,7 @@ describe("the Node sender", () => {
     upstream.answer(always(200, { "content-encoding": coding }, compress("hello")));
     const answer = await sender.send(toUpstream(upstream.url), null, never);
     expect(answer.headers.map(([name]) => name)).not.toContain("content-length");
-    expect(await new Response(answer.body).text()).toBe("hello");
+    expect(await new Response(answer.body as BodyInit).text()).toBe("hello");
   });
 
   test("an answer that cannot have a body has none", async () => {
