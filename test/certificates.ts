@@ -1,4 +1,4 @@
-import { type KeyObject, generateKeyPairSync, randomBytes, sign } from "node:crypto";
+import { type KeyObject, createHash, createPublicKey, generateKeyPairSync, randomBytes, sign } from "node:crypto";
 import type { Certificate } from "./upstream.ts";
 
 /** Certificates made for one test run: X.509 (RFC 5280) written by hand, so that nothing has to be installed or kept in files. */
@@ -51,14 +51,20 @@ const oid = {
   commonName: [0x55, 0x04, 0x03],
   ecdsaWithSha256: [0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x02],
   basicConstraints: [0x55, 0x1d, 0x13],
+  keyUsage: [0x55, 0x1d, 0x0f],
   subjectAltName: [0x55, 0x1d, 0x11],
+  subjectKeyIdentifier: [0x55, 0x1d, 0x0e],
+  authorityKeyIdentifier: [0x55, 0x1d, 0x23],
 };
 
 function certificate({ names, issuer, subject, from, until, authority, selfNamed }: Fields): Buffer {
   const algorithm = sequence(der(0x06, oid.ecdsaWithSha256));
   const own = nameOf(authority ? "Test authority" : (names[0] ?? "nobody"));
   const extensions = [
-    extension(oid.basicConstraints, sequence(...(authority ? [der(0x01, [0xff])] : []))),
+    critical(oid.basicConstraints, sequence(...(authority ? [der(0x01, [0xff])] : []))),
+    critical(oid.keyUsage, der(0x03, authority ? [2, 0x04] : [7, 0x80])), // certificates are signed, or handshakes
+    extension(oid.subjectKeyIdentifier, der(0x04, keyIdOf(subject))),
+    extension(oid.authorityKeyIdentifier, sequence(der(0x80, keyIdOf(createPublicKey(issuer))))),
     ...(names.length === 0
       ? []
       : [extension(oid.subjectAltName, sequence(...names.map((name) => der(0x82, Buffer.from(name)))))]),
@@ -88,6 +94,17 @@ function timeOf(hours: number): Buffer {
 
 function extension(id: readonly number[], value: Buffer): Buffer {
   return sequence(der(0x06, id), der(0x04, value));
+}
+
+/** Strict readers, such as Python 3.13, want these two marked so. */
+function critical(id: readonly number[], value: Buffer): Buffer {
+  return sequence(der(0x06, id), der(0x01, [0xff]), der(0x04, value));
+}
+
+function keyIdOf(key: KeyObject): Buffer {
+  return createHash("sha1")
+    .update(key.export({ type: "spki", format: "der" }))
+    .digest();
 }
 
 function sequence(...parts: readonly Uint8Array[]): Buffer {

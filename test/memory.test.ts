@@ -1,12 +1,10 @@
-import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
 import { request } from "node:http";
-import { join } from "node:path";
 import type { Writable } from "node:stream";
-import { describe, expect, it, onTestFinished } from "vitest";
+import { describe, expect, it } from "vitest";
 import { run } from "./conformance/stage.ts";
-import type { Report } from "./memory/serve.ts";
-import { type Upstream, startUpstream } from "./upstream.ts";
+import { serve } from "./memory/process.ts";
+import { startUpstream } from "./upstream.ts";
 import { answerTo, open, send } from "./wire.ts";
 import { leaveNothingOpen } from "./conformance/leftovers.ts";
 
@@ -15,30 +13,6 @@ leaveNothingOpen();
 const megabyte = 1024 * 1024;
 const most = 64 * megabyte;
 const piece = Buffer.alloc(256 * 1024, "0123456789abcdef");
-
-/** A mount in a process of its own, so that what is measured is only what the proxy holds. */
-async function serve(name: string, upstream: Upstream): Promise<{ url: string; grown(this: void): Promise<number> }> {
-  const child = fork(join(import.meta.dirname, "memory", "serve.ts"), [name, upstream.url], {
-    execArgv: ["--conditions=@keyway/source", "--expose-gc", "--disable-warning=ExperimentalWarning"],
-  });
-  onTestFinished(async () => {
-    const gone = once(child, "exit");
-    child.kill("SIGKILL");
-    await upstream.close();
-    await gone;
-  });
-  const { url = "" } = await nextReport(child);
-  const grown = async (): Promise<number> => {
-    child.send("how much");
-    return (await nextReport(child)).grown ?? Number.NaN;
-  };
-  return { url, grown };
-}
-
-async function nextReport(child: ChildProcess): Promise<Report> {
-  const [message] = (await once(child, "message")) as [Report];
-  return message;
-}
 
 /** Writes as fast as it is let; `stalled` resolves with the bytes written when nothing moves any more. */
 function pour(to: Writable, total: number): { stalled: Promise<number>; finished: Promise<void> } {

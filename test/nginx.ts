@@ -16,10 +16,14 @@ export interface Nginx {
 export const hasNginx = spawnSync("nginx", ["-v"]).error === undefined;
 if (!hasNginx && (process.env["CI"] ?? "") !== "") throw new Error("no nginx: apt-get install nginx-light");
 
-export async function startNginx(app: string): Promise<Nginx> {
+/** Without an `http` block of its own it has Debian's defaults before one app. */
+export async function startNginx(
+  app: string,
+  toHttp: (port: number, app: string) => string = atDefaults,
+): Promise<Nginx> {
   const folder = mkdtempSync(join(tmpdir(), "keyway-nginx-"));
   const port = await freePort();
-  writeFileSync(join(folder, "nginx.conf"), toConfig(folder, port, new URL(app).host));
+  writeFileSync(join(folder, "nginx.conf"), toConfig(folder, toHttp(port, new URL(app).host)));
   const child = spawn("nginx", ["-c", join(folder, "nginx.conf"), "-p", folder, "-e", join(folder, "error")]);
   const left = once(child, "exit");
   await Promise.race([isListening(port), left]);
@@ -34,7 +38,7 @@ export async function startNginx(app: string): Promise<Nginx> {
   };
 }
 
-function toConfig(folder: string, port: number, app: string): string {
+function toConfig(folder: string, http: string): string {
   const temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
     .map((name) => `${name}_temp_path ${folder}/${name};`)
     .join(" ");
@@ -43,6 +47,12 @@ function toConfig(folder: string, port: number, app: string): string {
     events { worker_connections 64; }
     http {
       access_log off; ${temporary}
+      ${http}
+    }`;
+}
+
+function atDefaults(port: number, app: string): string {
+  return `
       gzip on; gzip_proxied any; gzip_min_length 1; gzip_types application/json text/event-stream;
       map $http_upgrade $connection_upgrade { default upgrade; '' ''; }
       server {
@@ -54,8 +64,7 @@ function toConfig(folder: string, port: number, app: string): string {
           proxy_set_header Upgrade $http_upgrade;
           proxy_set_header Connection $connection_upgrade;
         }
-      }
-    }`;
+      }`;
 }
 
 async function freePort(): Promise<number> {

@@ -34,6 +34,9 @@ async function tlsStage(
   return { ...staged, fal, led };
 }
 
+/** TLS 1.0, and nothing newer. */
+const old = { minVersion: "TLSv1", maxVersion: "TLSv1", ciphers: "DEFAULT@SECLEVEL=0" } as const;
+
 const refused: readonly (readonly [name: string, certificate: () => Certificate, code: RegExp])[] = [
   ["a wrong name", () => authority.issue(["fal.run.evil.example", "evil.example"]), /ALTNAME/],
   ["no name", () => authority.issue([]), /ALTNAME/],
@@ -41,6 +44,7 @@ const refused: readonly (readonly [name: string, certificate: () => Certificate,
   ["an expired certificate", () => authority.issue(hosts, { from: -48, until: -24 }), /EXPIRED/],
   ["one that is not valid yet", () => authority.issue(hosts, { from: 24, until: 48 }), /NOT_YET_VALID/],
   ["a self-signed certificate", () => selfSigned(hosts), /SELF_SIGNED|UNABLE_TO/],
+  ["TLS 1.0 alone", () => ({ ...authority.issue(hosts), ...old }), /PROTOCOL|VERSION/i],
   ["a stranger's authority", () => createAuthority().issue(hosts), /UNABLE_TO|SELF_SIGNED|SIGNATURE/],
 ];
 
@@ -62,7 +66,7 @@ describe.each(mounts.map((mount) => [mount.name, mount] as const))("upstream TLS
     expect(led.every(({ socket }) => socket.authorized)).toBe(true);
   });
 
-  it.each(refused)("%s is refused before a byte of the request is sent: 502", async (_which, certificate, code) => {
+  it.each(refused)("F05 %s is refused before a byte of the request is sent: 502", async (_which, certificate, code) => {
     const { fal, led, log, ask } = await tlsStage(mount, certificate());
     for (const [target, method] of [
       [run, "POST"],
@@ -114,7 +118,7 @@ describe.each(mounts.filter(({ noSockets }) => noSockets === undefined).map((mou
       socket.terminate();
     });
 
-    it.each(refused)("%s is refused before the handshake: 502", async (_which, certificate) => {
+    it.each(refused)("F05 %s is refused before the handshake: 502", async (_which, certificate) => {
       const { fal, path } = await tlsStage(mount, certificate());
       let handshakes = 0;
       fal.upgrade(() => (handshakes += 1));

@@ -47,9 +47,13 @@ export interface Upstream {
 
 export const upstreamKey = "upstream-key:0123456789abcdef";
 
+/** What a TLS server shows, and how old-fashioned it is. */
 export interface Certificate {
   readonly key: string;
   readonly cert: string;
+  readonly minVersion?: "TLSv1";
+  readonly maxVersion?: "TLSv1";
+  readonly ciphers?: string;
 }
 
 /** Listens on a free port of 127.0.0.1; with a certificate it speaks TLS. */
@@ -164,7 +168,7 @@ export function raw(bytes: string | Uint8Array, then: "keep" | "end" | "reset" =
 
 function createListener(certificate: Certificate | undefined, listener: RequestListener): Server {
   if (certificate === undefined) return createServer(listener);
-  return createTlsServer({ ...certificate, minVersion: "TLSv1.2" }, listener).on("tlsClientError", () => undefined);
+  return createTlsServer({ minVersion: "TLSv1.2", ...certificate }, listener).on("tlsClientError", () => undefined);
 }
 
 function toArrival(request: IncomingMessage, response: ServerResponse): Arrival {

@@ -38,7 +38,7 @@ const files =
   upstream.emulatorUrl === undefined ? "https://*.fal.media https://*.fal.ai" : "http://127.0.0.1:* http://localhost:*";
 const contentPolicy = [
   "default-src 'self'",
-  `connect-src 'self' ${files}`,
+  `connect-src 'self' wss://fal.run ${files}`, // wss: for pages that connect by token
   `img-src 'self' data: blob: https: ${files}`,
   `media-src 'self' data: blob: https: ${files}`,
   "object-src 'none'",
@@ -60,7 +60,13 @@ export async function createDevPage(mount: string): Promise<Page> {
   });
   return {
     handler: proxy,
-    upgrade: (req, socket, head) => proxy.upgrade(req, socket as Socket, head),
+    upgrade(req, socket, head) {
+      if (req.url?.startsWith(mount)) return;
+      // Vite answers its own pages' WebSocket and leaves every other one open.
+      if (/^vite-(?:hmr|ping)$/.test(req.headers["sec-websocket-protocol"] ?? ""))
+        proxy.upgrade(req, socket as Socket, head);
+      else socket.end("HTTP/1.1 404 Not Found\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
+    },
     close: () => vite.close(),
   };
 }

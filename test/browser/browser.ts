@@ -1,4 +1,5 @@
 import { execFile } from "node:child_process";
+import { createHash, X509Certificate } from "node:crypto";
 import { existsSync } from "node:fs";
 import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
@@ -8,6 +9,7 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { type Browser, chromium } from "playwright-core";
 import { afterAll, beforeAll, describe, it } from "vitest";
+import type { Certificate } from "../upstream.ts";
 
 /** A Chromium of this machine, and what its process needs. */
 interface Found {
@@ -17,13 +19,20 @@ interface Found {
 
 const missing = "no browser (install chromium or set CHROMIUM_PATH)";
 
+/** A host that leads to a TLS server of this machine, whose certificate is believed though nobody vouches for it. */
+export interface Led {
+  readonly host: string;
+  readonly port: number;
+  readonly certificate: Certificate;
+}
+
 /**
  * Tests in one browser, which is started before the first and gone after the last. Where there is none they are skipped, and it
- * is said; in CI they fail. `hosts` are names beside `localhost` that lead to this machine.
+ * is said; in CI they fail. `hosts` are names beside `localhost` that lead to this machine; as a function it is called before the start.
  */
 export function describeInBrowser(
   name: string,
-  hosts: readonly string[],
+  hosts: readonly string[] | (() => Promise<readonly (string | Led)[]>),
   define: (browser: () => Browser) => void,
 ): void {
   if (found === undefined) return describeWithout(name);
@@ -32,7 +41,7 @@ export function describeInBrowser(
     let folder: string;
     beforeAll(async () => {
       folder = await mkdtemp(join(tmpdir(), "keyway-browser-"));
-      browser = await launch(found, hosts, folder);
+      browser = await launch(found, typeof hosts === "function" ? await hosts() : hosts, folder);
     }, 60_000);
     afterAll(async () => {
       await browser.close();
@@ -54,7 +63,11 @@ function describeWithout(name: string): void {
 }
 
 /** Playwright gives it an empty profile, and removes that with the browser; what else it writes goes into the folder. */
-function launch({ path, env }: Found, hosts: readonly string[], folder: string): Promise<Browser> {
+function launch({ path, env }: Found, hosts: readonly (string | Led)[], folder: string): Promise<Browser> {
+  const led = hosts.filter((host) => typeof host !== "string");
+  const rules = hosts.map((host) =>
+    typeof host === "string" ? `MAP ${host} 127.0.0.1` : `MAP ${host.host} 127.0.0.1:${host.port}`,
+  );
   return chromium.launch({
     executablePath: path,
     env: { ...process.env, ...env, TMPDIR: folder, HOME: folder },
@@ -66,9 +79,18 @@ function launch({ path, env }: Found, hosts: readonly string[], folder: string):
       "--disable-background-networking",
       "--disable-component-update",
       "--disable-sync",
-      `--host-resolver-rules=${hosts.map((host) => `MAP ${host} 127.0.0.1`).join(",")}`,
+      `--host-resolver-rules=${rules.join(",")}`,
+      ...(led.length === 0
+        ? []
+        : [`--ignore-certificate-errors-spki-list=${led.map((host) => fingerprint(host)).join(",")}`]),
     ],
   });
+}
+
+/** The hash of a certificate's key, by which Chromium is told to believe it. */
+function fingerprint({ certificate }: Led): string {
+  const spki = new X509Certificate(certificate.cert).publicKey.export({ type: "spki", format: "der" });
+  return createHash("sha256").update(spki).digest("base64");
 }
 
 const installed = [

@@ -1,13 +1,15 @@
 import { createHash, randomBytes } from "node:crypto";
 import { createServer } from "node:http";
-import { type Emulator, type RecordedCall, createEmulator } from "@keyway/emulator";
+import { type RecordedCall, createEmulator } from "@keyway/emulator";
 import type { Browser, BrowserContextOptions } from "playwright-core";
 import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { canary, found } from "../secrets/canary.ts";
+import { watchSockets } from "./sockets.ts";
 import { listenOnFreePort } from "../upstream.ts";
 import { token, watchAnswers } from "./answers.ts";
 import { describeInBrowser } from "./browser.ts";
 import { type Example, type ExampleName, startExample } from "./example.ts";
+import { type FalRun, startFalRun } from "./fal-run.ts";
 import { type Playground, drivePlayground, findBarriers, keepScreenshot, sidewaysScroll } from "./playground.ts";
 
 const lan = "10.0.0.5";
@@ -35,14 +37,18 @@ const file = Buffer.concat([
 
 /** Every pattern on the page of an example, in a real browser. */
 export function tryPage(name: ExampleName): void {
-  describeInBrowser(`the page of examples/${name}`, [lan], (browser) => {
-    let emulator: Emulator;
+  const emulator = createEmulator({ timeScale: 0.1 });
+  let falRun: FalRun;
+  const lead = async (): Promise<readonly (string | FalRun)[]> => {
+    falRun = await startFalRun(emulator);
+    return [lan, falRun];
+  };
+  describeInBrowser(`the page of examples/${name}`, lead, (browser) => {
     let example: Example;
     let url: string;
     let origin: string;
 
     beforeAll(async () => {
-      emulator = createEmulator({ timeScale: 0.1 });
       ({ url } = await emulator.listen());
       const port = await freePort();
       origin = `http://127.0.0.1:${port}`;
@@ -56,6 +62,7 @@ export function tryPage(name: ExampleName): void {
     }, 60_000);
     afterAll(async () => {
       await example.close();
+      await falRun.close();
       await emulator.close();
     });
 
@@ -155,6 +162,23 @@ export function tryPage(name: ExampleName): void {
         await serverSaw(/stream POST.*demo\/stream.*200/);
       });
 
+      it("real time, through the proxy", async () => {
+        const { choose, press, ends, picture, response, serverSaw } = playground;
+        await choose("Real time");
+        const sockets = await watchSockets(playground.page);
+        await press("Connect");
+        await serverSaw(/realtime GET.*demo\/realtime.*under way/);
+        await typeLive(playground);
+        expect(await picture()).toEqual([256, 256]);
+        await press("Stop");
+        await ends("Closed");
+        await response.getByText(/^\d+ pictures, the last after/).waitFor();
+        await serverSaw(/realtime GET.*demo\/realtime.*101/);
+        const [socket] = await sockets();
+        expect(socket?.url).toBe(`${origin.replace("http", "ws")}/api/fal/proxy/fal.run/demo/realtime`);
+        for (const text of socket?.texts ?? []) expect([found(text), token.test(text)]).toEqual([[], false]);
+      });
+
       it("upload of a 5 KB file that is the input", async () => {
         const { choose, field, press, ends, picture, serverSaw } = playground;
         await choose("Upload");
@@ -248,6 +272,27 @@ export function tryPage(name: ExampleName): void {
       });
     });
 
+    it("real time, by token, with the client unchanged", async () => {
+      const { playground } = await open(browser(), desktop);
+      onTestFinished(() => playground.page.context().close());
+      const { page, signIn, choose, field, press, ends, picture, serverSaw } = playground;
+      await page.goto(origin);
+      await signIn("ada");
+      await choose("Real time");
+      await field("By token").check();
+      const sockets = await watchSockets(page);
+      await press("Connect");
+      await typeLive(playground);
+      expect(await picture()).toEqual([256, 256]);
+      await press("Stop");
+      await ends("Closed");
+      expect((await sockets()).map(({ url }) => url)).toEqual([
+        expect.stringMatching(/^wss:\/\/fal\.run\/demo\/realtime\?fal_jwt_token=eyJ/),
+      ]);
+      await serverSaw(/token POST.*200/);
+      expect(playground.problems()).toEqual([]);
+    });
+
     it("one pattern by the keyboard alone", async () => {
       const { playground } = await open(browser(), desktop);
       onTestFinished(() => playground.page.context().close());
@@ -321,6 +366,23 @@ export function tryPage(name: ExampleName): void {
       expect(playground.problems()).toEqual([]);
     });
   });
+}
+
+/** Changes the prompt a few times while connected; each change brings another picture. */
+async function typeLive({ field, response }: Playground): Promise<void> {
+  const picture = response.getByRole("img", { name: "Newest result" });
+  const seen = new Set<string | null>();
+  for (const prompt of ["a boat", "a boat at night", "a boat at sea"]) {
+    await field("Prompt").fill(prompt);
+    await expect.poll(async () => seen.has(await picture.getAttribute("src")), { timeout: 10_000 }).toBe(false);
+    seen.add(await picture.getAttribute("src"));
+  }
+  expect(
+    await response
+      .getByRole("img", { name: /^Round trips: \d+ pictures/ })
+      .locator("rect")
+      .count(),
+  ).toBeGreaterThan(2);
 }
 
 interface Opened {

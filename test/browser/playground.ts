@@ -62,7 +62,7 @@ export function drivePlayground(page: Page): Playground {
     },
     picture: () =>
       response
-        .getByRole("img")
+        .locator("img:visible")
         .last()
         .evaluate(async (image: HTMLImageElement) => {
           await image.decode();

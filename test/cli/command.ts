@@ -4,7 +4,10 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { onTestFinished } from "vitest";
+import { onTestFinished, vi } from "vitest";
+
+// Every test starts processes, and a busy machine takes its time for that.
+vi.setConfig({ testTimeout: 60_000 });
 
 export const key = "fal-key-id:fal-key-secret-0123456789";
 export const token = "token-0123456789abcdef";
@@ -18,6 +21,8 @@ export interface Surroundings {
   readonly files?: Readonly<Record<string, string>>;
   /** What runs the command, such as a shell with limits; it gets the words of the command after these. */
   readonly through?: readonly string[];
+  /** On a terminal of its own, by util-linux's `script`. */
+  readonly terminal?: boolean;
   /** Standard output in place of a pipe that is read. */
   readonly stdout?: number;
   /** Tests that run at once bring their own. */
@@ -41,10 +46,12 @@ const compiled = fileURLToPath(new URL("../../node_modules/.cache/keyway-cli", i
 
 /** Starts the command; it is gone when the test is over. */
 export function start(args: readonly string[], surroundings: Surroundings = {}): Command {
-  const { env = {}, files = {}, through = [], stdout, onFinished = onTestFinished } = surroundings;
+  const { env = {}, files = {}, through = [], terminal = false, stdout, onFinished = onTestFinished } = surroundings;
   const folder = mkdtempSync(join(tmpdir(), "keyway-cli-"));
   for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, name), text);
-  const [first = "", ...rest] = [...through, process.execPath, "--conditions=@keyway/source", program, ...args];
+  const words = [...through, process.execPath, "--conditions=@keyway/source", program, ...args];
+  const quoted = words.map((word) => `'${word}'`).join(" ");
+  const [first = "", ...rest] = terminal ? ["script", "-qec", quoted, "/dev/null"] : words;
   const child = spawn(first, rest, {
     cwd: folder,
     env: { PATH: process.env["PATH"], NODE_NO_WARNINGS: "1", NODE_COMPILE_CACHE: compiled, ...env },

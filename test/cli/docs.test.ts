@@ -1,11 +1,9 @@
-import { execFileSync, spawn, spawnSync } from "node:child_process";
-import { once } from "node:events";
+import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { describe, expect, it, onTestFinished } from "vitest";
+import { expect, it, onTestFinished } from "vitest";
 import { leaveNothingOpen } from "../conformance/leftovers.ts";
-import { freePort } from "../store/redis-server.ts";
+import { hasNginx, startNginx } from "../nginx.ts";
 import { startUpstream } from "../upstream.ts";
 import { type HeaderLine, send } from "../wire.ts";
 import { key, start, startGateway, token } from "./command.ts";
@@ -54,51 +52,24 @@ it("the config with two teams knows both and nobody else", async () => {
   expect([await ask("of-search"), await ask("of-ads"), await ask("of-nobody")]).toEqual([200, 200, 401]);
 });
 
-describe("behind nginx, as the page sets it up", () => {
-  const isInstalled = spawnSync("nginx", ["-v"]).error === undefined;
-  if (!isInstalled) console.log("skipped: nginx is not installed");
+if (!hasNginx) console.log("skipped: nginx is not installed");
 
-  it.skipIf(!isInstalled)("calls, handshakes and the doctor go through", async () => {
-    const upstream = await startUpstream();
-    onTestFinished(() => upstream.close());
-    const gateway = await startGateway(["--trust-proxy", "1"], { env: { KEYWAY_UPSTREAM: upstream.url } });
-    const port = await freePort();
-    await startNginx(port, new URL(gateway.url).host);
-    const url = `http://127.0.0.1:${port}/api/fal/proxy`;
-    expect((await send(url, call("demo/echo", token))).status).toBe(200);
-    const doctor = start(["doctor", url], { env: { FAL_KEY: key, KEYWAY_TOKEN: token } });
-    expect((await doctor.exit).code).toBe(0);
-    expect(doctor.said()).toMatch(/ok +mount +callers are let in\nok +upgrade +WebSocket handshakes reach the proxy/);
-    expect((await send(`http://127.0.0.1:${port}/healthz`)).status).toBe(404);
-  });
+it.skipIf(!hasNginx)("behind nginx, as the page sets it up, calls, handshakes and the doctor go through", async () => {
+  const upstream = await startUpstream();
+  onTestFinished(() => upstream.close());
+  const gateway = await startGateway(["--trust-proxy", "1"], { env: { KEYWAY_UPSTREAM: upstream.url } });
+  const nginx = await startNginx(gateway.url, asShown);
+  onTestFinished(() => nginx.close());
+  const url = `${nginx.origin}/api/fal/proxy`;
+  expect((await send(url, call("demo/echo", token))).status).toBe(200);
+  const doctor = start(["doctor", url], { env: { FAL_KEY: key, KEYWAY_TOKEN: token } });
+  const { code } = await doctor.exit;
+  expect(code, doctor.said()).toBe(0);
+  expect(doctor.said()).toMatch(/ok +mount +callers are let in\nok +upgrade +WebSocket handshakes reach the proxy/);
+  expect((await send(`${nginx.origin}/healthz`)).status).not.toBe(200);
 });
 
-async function startNginx(port: number, gateway: string): Promise<void> {
-  const folder = mkdtempSync(join(tmpdir(), "keyway-nginx-"));
+function asShown(port: number, gateway: string): string {
   const [block = ""] = blocksOf("docs/gateway.md", "nginx");
-  const http = block.replace("443 ssl", `127.0.0.1:${port}`).replace("127.0.0.1:4200", gateway);
-  const paths = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(
-    (name) => `${name}_temp_path ${folder}/${name};`,
-  );
-  const file = join(folder, "nginx.conf");
-  writeFileSync(
-    file,
-    `daemon off; master_process off; pid ${folder}/pid; error_log stderr; events {}\nhttp { access_log off; ${paths.join(" ")}\n${http}}`,
-  );
-  const nginx = spawn("nginx", ["-c", file, "-p", folder], { stdio: ["ignore", "ignore", "ignore"] });
-  const left = once(nginx, "exit");
-  onTestFinished(async () => {
-    nginx.kill("SIGTERM");
-    await left;
-    rmSync(folder, { recursive: true, force: true });
-  });
-  const ready = (): Promise<boolean> =>
-    send(`http://127.0.0.1:${port}/`).then(
-      () => true,
-      () => false,
-    );
-  while (!(await ready())) {
-    if (nginx.exitCode !== null) throw new Error("nginx did not start");
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
+  return block.replace("443 ssl", `127.0.0.1:${port}`).replace("127.0.0.1:4200", gateway);
 }

@@ -1,23 +1,18 @@
+import { spawnSync } from "node:child_process";
 import { type RequestListener, createServer } from "node:http";
-import { createEmulator } from "@keyway/emulator";
 import { createNodeProxy } from "@keyway/node";
-import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
+import { describe, expect, it, onTestFinished } from "vitest";
 import { createAuthority } from "../certificates.ts";
 import { leaveNothingOpen } from "../conformance/leftovers.ts";
 import { freePort } from "../store/redis-server.ts";
 import { startFakeRedis } from "../store/fake-redis.ts";
 import { always, listenOnFreePort, startUpstream } from "../upstream.ts";
 import { key, start, startGateway, token } from "./command.ts";
+import { useEmulator } from "./emulator.ts";
 
 leaveNothingOpen();
 
-const emulator = createEmulator({ timeScale: 0 });
-let upstream = "";
-
-beforeAll(async () => {
-  upstream = (await emulator.listen({ port: 0 })).url;
-});
-afterAll(() => emulator.close());
+const emulator = useEmulator();
 
 /** What the doctor says, line by line, and its exit code. */
 async function examine(
@@ -52,8 +47,9 @@ const refusal = (code: string): string => JSON.stringify({ message: "no", detail
 
 describe("keyway doctor", () => {
   it("finds nothing to mend in a gateway that is set up well, and learns from its login where calls go", async () => {
-    const { url } = await startGateway([], { env: { KEYWAY_UPSTREAM: upstream } });
-    const [code, said] = await examine([url, "--online"], { KEYWAY_TOKEN: token, KEYWAY_UPSTREAM: upstream });
+    const files = { "keyway.config.mjs": "export default { webhooks: { onResult() {} } };" };
+    const { url } = await startGateway([], { env: { KEYWAY_UPSTREAM: emulator.url }, files });
+    const [code, said] = await examine([url, "--online"], { KEYWAY_TOKEN: token, KEYWAY_UPSTREAM: emulator.url });
     expect(code).toBe(0);
     expect(said).toMatch(
       /note +key +Calls go to http:\/\/127\.0\.0\.1:\d+, not to fal\.ai\. It is KEYWAY_UPSTREAM that says so\./,
@@ -64,12 +60,14 @@ describe("keyway doctor", () => {
     expect(said).toMatch(/ok +mount +callers are let in/);
     expect(said).toMatch(/ok +upgrade +WebSocket handshakes reach the proxy/);
     expect(said).toMatch(/note +store +KEYWAY_REDIS_URL is not set/);
+    expect(said).toMatch(/ok +webhook +\S+\/api\/fal\/webhook refuses a forged delivery/);
     expect(said).toMatch(/warning +upstream +the app's calls go to a local emulator/);
     expect(said).toContain("0 faults, 1 warnings");
   });
 
   it("without a URL it looks at what is here, and says how to go on", async () => {
-    const [code, said] = await examine([]);
+    const [code, said] = await examine([], { NODE_ENV: "production" });
+    expect(said).not.toContain("[keyway]");
     expect(code).toBe(0);
     expect(said).toMatch(/ok +key +FAL_KEY is set and has the shape of a key/);
     expect(said).toMatch(/skipped +key +whether fal\.ai takes it: --online asks/);
@@ -87,7 +85,7 @@ describe("keyway doctor", () => {
 
   it.each([
     [401, /fault +key +fal\.ai refuses the key \(401\)/, 1],
-    [404, /ok +key +fal\.ai takes the key/, 0],
+    [404, /ok +key +fal\.ai does not refuse the key \(404\)/, 0],
     [500, /warning +key +fal\.ai answered 500/, 0],
   ] as const)("fal.ai answers the key with %i", async (status, says, exitCode) => {
     const authority = createAuthority();
@@ -111,7 +109,7 @@ describe("keyway doctor", () => {
     const open = createNodeProxy({
       authorize: "public",
       endpoints: ["demo/**"],
-      upstream: { url: upstream, key: "emulator" },
+      upstream: { url: emulator.url, key: "emulator" },
     });
     onTestFinished(() => open.close().then(() => undefined));
     const [, said] = await examine([await serve((request, response) => void open.handle(request, response))]);
@@ -120,11 +118,16 @@ describe("keyway doctor", () => {
     expect(said).toMatch(
       /warning +upgrade +a WebSocket handshake arrives as a plain request .*\n +mend: .*proxy\.upgrade/,
     );
-    const { url } = await startGateway([], { env: { KEYWAY_UPSTREAM: upstream } });
+    const { url } = await startGateway([], { env: { KEYWAY_UPSTREAM: emulator.url } });
     const [code, other] = await examine([url], { KEYWAY_COOKIE: "session=ada" });
     expect([code, other]).toEqual([
       1,
       expect.stringMatching(/fault +mount +the app does not know the token or cookie/),
+    ]);
+    const [unsent, third] = await examine([url], { KEYWAY_TOKEN: "a-token-with-\u20ac-in-it" });
+    expect([unsent, third]).toEqual([
+      1,
+      expect.stringMatching(/fault +mount +no answer to a caller \(ERR_INVALID_CHAR\)/),
     ]);
     const [failed, wrong] = await examine([url], { KEYWAY_TOKEN: "another-token-01234" });
     expect([failed, wrong]).toEqual([1, expect.stringMatching(/fault +mount +the app does not know the token/)]);
@@ -201,5 +204,20 @@ describe("keyway doctor", () => {
     expect(other).not.toContain("hidden-word");
     const [wrong, third] = await examine([], { KEYWAY_REDIS_URL: "http://redis" });
     expect([wrong, third]).toEqual([1, expect.stringMatching(/fault +store +KEYWAY_REDIS_URL is the URL of a Redis/)]);
+  });
+});
+
+const hasTerminal = spawnSync("script", ["--version"]).error === undefined;
+if (!hasTerminal) console.log("skipped: there is no script of util-linux");
+
+describe.skipIf(!hasTerminal)("on a terminal", () => {
+  it.each([
+    [{ TERM: "xterm-256color" }, true],
+    [{ TERM: "xterm-256color", NO_COLOR: "1" }, false],
+  ] as const)("with %j it shows colours: %s", async (env, coloured) => {
+    const { exit, said } = start(["doctor"], { env: { FAL_KEY: key, ...env }, terminal: true });
+    expect((await exit).code).toBe(0);
+    expect(said()).toContain("looking at mount …");
+    expect(said().includes("\u001b[32m")).toBe(coloured);
   });
 });

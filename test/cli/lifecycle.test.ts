@@ -7,6 +7,7 @@ import { WebSocket } from "ws";
 import { leaveNothingOpen } from "../conformance/leftovers.ts";
 import { freePort } from "../store/redis-server.ts";
 import { type Upstream, startUpstream } from "../upstream.ts";
+import { createSigner } from "../webhooks/signer.ts";
 import { type HeaderLine, type Incoming, open, send } from "../wire.ts";
 import { type Command, type Surroundings, settings, start, startGateway, token } from "./command.ts";
 
@@ -63,6 +64,17 @@ function acceptSockets(upstream: Upstream): void {
     );
   });
 }
+
+const slowHandler = `export default {
+  webhooks: {
+    url: "http://127.0.0.1/hooks/fal",
+    async onResult() {
+      console.log("handler begins");
+      await new Promise((resolve) => setTimeout(resolve, 1000));
+      console.log("handler ends");
+    },
+  },
+};`;
 
 async function openStream({ upstream, gateway }: Awaited<ReturnType<typeof stage>>): Promise<{
   stream: Incoming;
@@ -122,6 +134,31 @@ describe("F25: SIGTERM takes no new connections, lets open calls end, and exits 
     expect((await stream.rest()).broken).toBe(true);
     expect(await staged.gateway.exit).toEqual({ code: 0, signal: null });
     expect(staged.gateway.said()).toContain("Closed: 0 calls ended, 1 were cut off.");
+  });
+
+  it("during a webhook's handler", async () => {
+    const { upstream, gateway } = await stage({ files: { "keyway.config.mjs": slowHandler } });
+    const signer = createSigner();
+    upstream.answer(({ url, response }) => {
+      if (url.endsWith("/jwks.json")) response.writeHead(200, json).end(JSON.stringify(signer.jwks));
+      else response.writeHead(200, json).end('{"request_id":"req-1"}');
+    });
+    const target = "https://queue.fal.run/demo/echo";
+    const submitted = await send(gateway.url, {
+      ...call("demo/echo"),
+      headers: [["x-fal-target-url", target], ...call("").headers.slice(1)],
+    });
+    expect(submitted.status).toBe(200);
+    const { url } = await upstream.next();
+    const door = new URL(new URL(url, upstream.url).searchParams.get("fal_webhook") ?? "");
+    const body = Buffer.from('{"request_id":"req-1","gateway_request_id":"req-1","status":"OK","payload":{"a":1}}');
+    const headers: HeaderLine[] = [["content-type", "application/json"], ...Object.entries(signer.headers(body))];
+    const delivered = send(new URL(door.pathname + door.search, gateway.url).href, { method: "POST", headers, body });
+    await gateway.line(/handler begins/);
+    await terminate(gateway);
+    expect((await delivered).status).toBe(200);
+    expect(await gateway.exit).toEqual({ code: 0, signal: null });
+    expect(gateway.said()).toMatch(/handler ends[^]*Closed: 1 calls ended, 0 were cut off/);
   });
 
   it("with a WebSocket: both sides are told 1001", async () => {

@@ -1,22 +1,16 @@
 import { createFalClient } from "@fal-ai/client";
-import { createEmulator } from "@keyway/emulator";
-import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
+import { describe, expect, it, onTestFinished } from "vitest";
 import { WebSocket } from "ws";
 import { createAuthority } from "../certificates.ts";
 import { leaveNothingOpen } from "../conformance/leftovers.ts";
 import { startUpstream } from "../upstream.ts";
 import { send } from "../wire.ts";
 import { type Surroundings, key, start, startGateway, token } from "./command.ts";
+import { useEmulator } from "./emulator.ts";
 
 leaveNothingOpen();
 
-const emulator = createEmulator({ timeScale: 0 });
-let upstream = "";
-
-beforeAll(async () => {
-  upstream = (await emulator.listen({ port: 0 })).url;
-});
-afterAll(() => emulator.close());
+const emulator = useEmulator();
 
 const echo = "https://fal.run/demo/echo";
 
@@ -24,7 +18,7 @@ function startOnEmulator(
   args: readonly string[] = [],
   surroundings: Surroundings = {},
 ): ReturnType<typeof startGateway> {
-  return startGateway(args, { ...surroundings, env: { KEYWAY_UPSTREAM: upstream, ...surroundings.env } });
+  return startGateway(args, { ...surroundings, env: { KEYWAY_UPSTREAM: emulator.url, ...surroundings.env } });
 }
 
 function post(url: string, target: string, authorization?: string): ReturnType<typeof fetch> {
@@ -69,7 +63,7 @@ describe("keyway serve", () => {
     expect(events).toBeGreaterThan(1);
     const socket = await shakeHands(`${url}/fal.run/demo/realtime/realtime`, `Bearer ${token}`);
     expect(socket.message).toContain("r-1");
-    expect(said()).toContain(`Calls go to ${upstream}, not to fal.ai.`);
+    expect(said()).toContain(`Calls go to ${emulator.url}, not to fal.ai.`);
   });
 
   it("lets in nobody but its tokens, and what is nowhere is 404", async () => {
@@ -160,6 +154,17 @@ describe("keyway serve", () => {
     const statuses = [];
     for (let left = 3; left > 0; left -= 1) statuses.push((await post(url, echo, `Bearer ${token}`)).status);
     expect(statuses).toEqual([200, 200, 429]);
+  });
+
+  it("tells webhooks.onResult of a job whose webhook never came", async () => {
+    const config = `export default {
+      webhooks: { url: "http://127.0.0.1:1/hooks", onResult: ({ endpoint, status }) => console.log("told of", endpoint, status) },
+      settleEvery: 100,
+    };`;
+    const gateway = await startOnEmulator([], { files: { "keyway.config.mjs": config } });
+    const answer = await post(gateway.url, "https://queue.fal.run/demo/echo", `Bearer ${token}`);
+    expect(answer.status).toBe(200);
+    expect(await gateway.line(/told of .*/)).toBe("told of demo/echo OK");
   });
 
   it("reads a config in TypeScript; flags and environment go before it; the key goes upstream and nowhere else", async () => {

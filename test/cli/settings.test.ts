@@ -152,6 +152,13 @@ const rows: readonly Row[] = [
     { env: { ...settings, KEYWAY_REDIS_URL: "redis.internal:6379" } },
   ],
   [
+    "a wrong time to settle",
+    ["serve"],
+    2,
+    /^Keyway: settleEvery is milliseconds: .*\n$/,
+    withConfig('export default { authorize: () => null, endpoints: [], settleEvery: "often" };'),
+  ],
+  [
     "an address of another machine",
     ["serve", "--host", "192.0.2.1"],
     1,

@@ -1,6 +1,11 @@
 import { mounts } from "../conformance/mounts/all.ts";
 
-/** What the process under measurement is asked, and answers. */
+/** What the process under measurement is asked: to stand still for so many milliseconds, and then to report. */
+export interface Question {
+  readonly block: number;
+}
+
+/** What it answers. */
 export interface Report {
   readonly url?: string;
   /** Largest growth of resident memory since the last question, in bytes. */
@@ -29,7 +34,8 @@ function report(message: Report): void {
   process.send?.(message);
 }
 
-process.on("message", () => {
+process.on("message", ({ block }: Question) => {
+  if (block > 0) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, block);
   sample();
   report({ grown: peak - base });
   globalThis.gc?.();

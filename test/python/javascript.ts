@@ -1,7 +1,10 @@
 /** fal's own JavaScript client through an example app. Its key, FAL_KEY of its environment, is the app's token. */
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { writeFileSync } from "node:fs";
 import { ApiError, createFalClient } from "@fal-ai/client";
+import { realtimeUrl } from "@keyway/client";
+import { WebSocket } from "ws";
 import type { Outcome, Pattern } from "./table.ts";
 
 const { KEYWAY_MOUNT: mount = "", KEYWAY_EMULATOR: upstream = "", KEYWAY_OUTCOMES: file = "" } = process.env;
@@ -85,7 +88,18 @@ const patterns: Readonly<Record<Pattern, (() => Promise<void>) | undefined>> = {
     const url = await fal.storage.upload(new File(["hello"], "hello.txt", { type: "text/plain" }));
     assert.equal(await (await fetch(url)).text(), "hello");
   },
-  realtime: undefined,
+  async realtime() {
+    const url = realtimeUrl("demo/realtime", { proxyUrl: mount });
+    const socket = new WebSocket(url, { headers: { authorization: `Bearer ${process.env["FAL_KEY"]}` } });
+    await once(socket, "open");
+    for (const prompt of ["one", "two"]) {
+      socket.send(JSON.stringify({ prompt, request_id: prompt }));
+      const [data] = (await once(socket, "message")) as [Buffer];
+      assert.equal(JSON.parse(data.toString()).request_id, prompt);
+    }
+    socket.close(1000);
+    assert.equal((await once(socket, "close"))[0], 1000);
+  },
   webhook: undefined,
 };
 

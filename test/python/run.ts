@@ -58,7 +58,11 @@ async function callThrough(app: App): Promise<Outcome[]> {
   const pytest = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "--tb=short", here];
   const commands: readonly Command[] = [
     { name: "python", command: environment.python, args: pytest },
-    { name: "javascript", command: process.execPath, args: [join(here, "javascript.ts")] },
+    {
+      name: "javascript",
+      command: process.execPath,
+      args: ["--conditions=@keyway/source", join(here, "javascript.ts")],
+    },
   ];
   const token = await signIn(app);
   const found: Outcome[] = [];
@@ -90,7 +94,6 @@ async function runClient({ name, command, args }: Command, app: App, token: stri
       SSL_CERT_FILE: certificates,
       NODE_EXTRA_CA_CERTS: certificates,
       PYTHONDONTWRITEBYTECODE: "1",
-      KEYWAY_APP: app.name,
       KEYWAY_MOUNT: `https://${host}`,
       KEYWAY_EMULATOR: upstream,
       KEYWAY_OUTCOMES: file,

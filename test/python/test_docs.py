@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import APP, MOUNT
+from conftest import MOUNT
 
 page = (Path(__file__).parents[2] / "docs/clients.md").read_text("utf8")
 blocks = re.findall(r"### (\w+)\n((?:(?!\n##).)*?)```python\n(.*?)```", page, re.DOTALL)
@@ -19,7 +19,6 @@ def test_no_block_is_left_out():
 
 @pytest.mark.parametrize(("title", "code"), [pytest.param(title, code, id=title) for title, _, code in blocks])
 def test_block(title, code, capsys):
-    if title == "Realtime" and APP != "express":
-        pytest.skip("no WebSockets in this example")
-    exec(compile(code.replace("https://app.example/api/fal/proxy", MOUNT), title, "exec"), {})
+    ours = code.replace("https://app.example/api/fal/proxy", MOUNT).replace("fal-ai/fast-lcm-diffusion", "demo/realtime")
+    exec(compile(ours, title, "exec"), {})
     assert says[title] in capsys.readouterr().out

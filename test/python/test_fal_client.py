@@ -7,10 +7,9 @@ import fal_client
 import httpx
 import pytest
 
-from conftest import APP, MOUNT
+from conftest import MOUNT
 
 QUEUE = f"{MOUNT}/queue.fal.run"
-attached = pytest.mark.skipif(APP != "express", reason="no WebSockets in this example")
 SEALED = re.compile(r"^[0-9a-f-]{36}\.[\w-]{22}$")
 
 
@@ -203,7 +202,6 @@ def test_upload_as_documented(client, wait, mark):
 
 
 @pytest.mark.pattern("realtime")
-@attached
 def test_realtime(client, wait):
     with ExitStack() as stack:
         connection = wait.open(client.realtime("demo/realtime", use_jwt=False, max_buffering=2), stack)
@@ -215,7 +213,6 @@ def test_realtime(client, wait):
 
 
 @pytest.mark.pattern("realtime")
-@attached
 def test_realtime_of_a_stranger_is_refused(create, wait):
     from websockets.exceptions import InvalidStatus
 

@@ -5,7 +5,7 @@ import { type ClientName, clientNames, freshNamespace, openClient, sharedRedis }
 import { startFakeRedis } from "./fake-redis.ts";
 import { type Outcome, type Proxy, startProxy } from "./proxy.ts";
 import { freePort, startRedis } from "./redis-server.ts";
-import { startShim } from "./shim.ts";
+import { startShim } from "../shim.ts";
 
 /** 250 ms for the decision, and some for a busy machine that plays caller, proxy and upstream at once. */
 const decided = 600;
@@ -95,13 +95,13 @@ describe.each(clientNames)("a whole Keyway when Redis fails, by %s", (name) => {
     const proxy = await bringUp(shim.port);
     expect((await proxy.submit()).status).toBe(200);
     const before = proxy.upstream.arrivals.length;
-    shim.delay = 5000;
+    shim.answers = { latency: 5000 };
     for (const outcome of await Promise.all(Array.from({ length: 50 }, proxy.submit))) expectRefused(outcome, burst);
     const late = await Promise.all(Array.from({ length: 200 }, proxy.submit));
     for (const outcome of late) expectRefused(outcome, burst);
     expectRefused(await proxy.submit());
     expect(proxy.upstream.arrivals).toHaveLength(before);
-    shim.delay = 0;
+    shim.answers = {};
     expect(await recovery(proxy)).toBeLessThan(6000);
     const usage = await proxy.store.openJobs("none", 1);
     expect(usage).toEqual([]);
@@ -130,9 +130,9 @@ describe.each(clientNames)("a whole Keyway when Redis fails, by %s", (name) => {
     const proxy = await startProxy(store, { limits: { caller: { jobs: 5, budget: { usd: 1000, per: "day" } } } });
     closers.push(proxy.close);
     await store.get("anything");
-    shim.delay = 600;
+    shim.answers = { latency: 600 };
     for (const outcome of await Promise.all(Array.from({ length: 5 }, proxy.submit))) expectRefused(outcome, burst);
-    shim.delay = 0;
+    shim.answers = {};
     await pause(1500);
     for (let call = 0; call < 5; call += 1) expect((await proxy.submit()).status).toBe(200);
   });

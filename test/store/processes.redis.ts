@@ -49,7 +49,7 @@ describe.each(clientNames)("two processes on one Redis by %s", (name) => {
     await upstream.close();
   });
 
-  it("Q15: a killed process's places are free when their lease ends, and its money is charged", async () => {
+  it("Q15 F27: a killed process's places are free when their lease ends, and its money is charged", async () => {
     const { pair, namespace } = await bringUp();
     const store = storeIn(namespace);
     expect(await pair[0]?.ask({ do: "hold", count: 3, leaseMs: 1000 })).toEqual([true, true, true]);

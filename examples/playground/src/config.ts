@@ -22,8 +22,9 @@ const emulated: Endpoints = {
   slow: "demo/slow",
   stream: "demo/stream",
   withPicture: "demo/echo",
+  realtime: "demo/realtime",
   failing: "demo/fail",
-  all: ["demo/image", "demo/stream", "demo/slow", "demo/echo", "demo/fail"],
+  all: ["demo/image", "demo/stream", "demo/slow", "demo/echo", "demo/fail", "demo/realtime"],
 };
 
 const real: Endpoints = {
@@ -31,8 +32,9 @@ const real: Endpoints = {
   slow: "fal-ai/flux/dev",
   stream: "fal-ai/flux/dev",
   withPicture: "fal-ai/flux/dev/image-to-image",
+  realtime: "fal-ai/fast-lcm-diffusion",
   failing: undefined,
-  all: ["fal-ai/flux/schnell", "fal-ai/flux/dev", "fal-ai/flux/dev/image-to-image"],
+  all: ["fal-ai/flux/schnell", "fal-ai/flux/dev", "fal-ai/flux/dev/image-to-image", "fal-ai/fast-lcm-diffusion"],
 };
 
 /** What the forms start with. */

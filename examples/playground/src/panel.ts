@@ -20,7 +20,7 @@ export interface Panel {
 }
 
 export function createPanel(pattern: Pattern, context: PanelContext): Panel {
-  const stage = createStageView();
+  const stage = createStageView(pattern.readout);
   const code = createCodeView();
   const serverLog = createServerLog();
   const form = createForm(pattern);

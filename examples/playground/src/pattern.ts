@@ -10,6 +10,7 @@ export interface Endpoints {
   readonly slow: string;
   readonly stream: string;
   readonly withPicture: string;
+  readonly realtime: string;
   /** One that fails as its input says; the emulator has it. */
   readonly failing: string | undefined;
   readonly all: readonly string[];
@@ -19,6 +20,10 @@ export interface Endpoints {
 export interface PatternContext {
   readonly fal: FalClient;
   readonly endpoints: Endpoints;
+  /** Keyway's mount. */
+  readonly proxyUrl: string;
+  /** True when the local emulator answers for fal.ai. */
+  readonly emulator: boolean;
   /** The lines that make the client, as they stand above every example. */
   readonly client: string;
   readonly usage: UsageReader;
@@ -57,6 +62,8 @@ export interface Pattern {
   readonly fields: readonly HTMLElement[];
   /** The first is the main one. */
   readonly actions: readonly Action[];
+  /** What it shows of its own in the response, below what every pattern has. */
+  readonly readout?: HTMLElement;
   /** The client code that does what the form says now. */
   code(): string;
 }

@@ -79,6 +79,8 @@ function createPanels(
   const context = {
     fal,
     endpoints: endpointsFor(config),
+    proxyUrl,
+    emulator: config.emulator,
     client: `import { fal } from "@fal-ai/client";
 
 fal.config({ proxyUrl: ${toSource(proxyUrl)} });

@@ -81,6 +81,7 @@ async function postSession(url: string, user: string): Promise<string> {
     body: JSON.stringify({ user }),
   });
   if (!response.ok) throw new Error(await messageOf(response));
+  await response.arrayBuffer(); // an answer that nobody reads keeps its connection
   return user;
 }
 

@@ -13,7 +13,7 @@ export interface StageView {
   perform(action: Action, signal: AbortSignal): Promise<void>;
 }
 
-export function createStageView(): StageView {
+export function createStageView(readout?: HTMLElement): StageView {
   const title = createElement("h3", { id: createId() }, "Response");
   const timeline = createTimeline();
   const problem = createElement("div");
@@ -46,7 +46,7 @@ export function createStageView(): StageView {
   };
   const parts = [timeline.element, problem, words, pictures.element, logs.element, json.element, id];
   return {
-    element: createElement("section", { class: "card stage", "aria-labelledby": title.id }, title, ...parts),
+    element: createElement("section", { class: "card stage", "aria-labelledby": title.id }, title, ...parts, readout),
     async perform(action, signal) {
       problem.replaceChildren();
       words.textContent = "";

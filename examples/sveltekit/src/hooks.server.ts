@@ -1,5 +1,10 @@
 import type { Handle } from "@sveltejs/kit/hooks";
+import { attachToServers } from "@keyway/sveltekit";
+import { keyway } from "#lib/server/keyway.ts";
 import { bearerOf, verifyToken } from "#lib/server/session.ts";
+
+// Request handlers get no upgrades: WebSockets are taken from the server itself.
+attachToServers(keyway);
 
 export const handle: Handle = async ({ event, resolve }) => {
   const { cookies, locals, request } = event;

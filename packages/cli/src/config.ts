@@ -1,8 +1,9 @@
+import { invalidOption } from "@keyway/core";
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import type { KeywayOptions } from "@keyway/core";
-import { codeOf, invalid, messageOf } from "./invalid.ts";
+import { codeOf, messageOf } from "./thrown.ts";
 
 /** What `keyway.config.ts` exports by default: Keyway's options, and how the gateway listens. Flags and environment go before it. */
 export interface GatewayConfig extends Partial<KeywayOptions> {
@@ -16,6 +17,11 @@ export interface GatewayConfig extends Partial<KeywayOptions> {
   readonly tls?: { readonly cert: string; readonly key: string } | undefined;
   /** Writes one line of JSON per decision and finished call to standard output. Default false. */
   readonly log?: boolean | undefined;
+  /**
+   * How often jobs that nobody reads any more are settled, and told to `webhooks.onResult` where no webhook came, in milliseconds.
+   * Default 60 s.
+   */
+  readonly settleEvery?: number | undefined;
 }
 
 /**
@@ -35,10 +41,10 @@ export async function loadConfig(named: string | undefined): Promise<GatewayConf
   const file = named ?? fileNames.find((name) => existsSync(name));
   if (file === undefined) return {};
   const path = resolve(file);
-  if (!existsSync(path)) throw invalid(`there is no file ${file}. Write --config with the path of one`);
+  if (!existsSync(path)) throw invalidOption(`there is no file ${file}. Write --config with the path of one`);
   const config = defaultOf(await load(path, file));
   if (typeof config !== "object" || config === null)
-    throw invalid(`${file} has no default export. Write export default { endpoints: ["fal-ai/flux/**"] }`);
+    throw invalidOption(`${file} has no default export. Write export default { endpoints: ["fal-ai/flux/**"] }`);
   return config;
 }
 
@@ -51,8 +57,8 @@ async function load(path: string, file: string): Promise<object> {
     return await import(pathToFileURL(path).href);
   } catch (error) {
     if (codeOf(error) === "ERR_UNSUPPORTED_TYPESCRIPT_SYNTAX")
-      throw invalid(`${file} has TypeScript that makes code, such as enum: use types that can be left out`);
-    throw invalid(
+      throw invalidOption(`${file} has TypeScript that makes code, such as enum: use types that can be left out`);
+    throw invalidOption(
       `${file} could not be loaded (${messageOf(error).split("\n", 1)[0]}): mend it, or name another by --config`,
     );
   }

@@ -1,5 +1,6 @@
+import { invalidOption } from "@keyway/core";
 import { parseArgs } from "node:util";
-import { invalid, messageOf } from "./invalid.ts";
+import { messageOf } from "./thrown.ts";
 
 /** One setting that can be given on the command line or in the environment. Secrets have no flag: other users can read command lines. */
 export interface Setting {
@@ -30,7 +31,7 @@ export function readArguments(args: readonly string[], settings: readonly Settin
     help: { type: "boolean", short: "h" },
   });
   if (parsed.positionals.length > positionals)
-    throw invalid(`"${parsed.positionals[positionals]}" is one word too many: --help says what can be given`);
+    throw invalidOption(`"${parsed.positionals[positionals]}" is one word too many: --help says what can be given`);
   const given: Given = ({ flag, env }) => {
     const onLine = flag === undefined ? undefined : parsed.values[flag];
     return typeof onLine === "string"
@@ -54,14 +55,14 @@ function parse(
   try {
     return parseArgs({ args: [...args], options, allowPositionals: true }) as Parsed;
   } catch (error) {
-    throw invalid(`${messageOf(error).split(/[.\n]/, 1)[0]}: --help says what can be given`);
+    throw invalidOption(`${messageOf(error).split(/[.\n]/, 1)[0]}: --help says what can be given`);
   }
 }
 
 function isTrue({ env: [name] }: Setting, text: string | undefined): boolean {
   if (text === undefined || text === "0" || text === "false") return false;
   if (text === "1" || text === "true") return true;
-  throw invalid(`${name} is a switch: write ${name}=1, or leave it out`);
+  throw invalidOption(`${name} is a switch: write ${name}=1, or leave it out`);
 }
 
 /** The settings as lines of a help text. */

@@ -1,8 +1,8 @@
 import { readFileSync } from "node:fs";
-import { type Authorize, type KeywayOptions, type LimitsOption, keyFromEnvironment } from "@keyway/core";
+import { type Authorize, type KeywayOptions, type LimitsOption, keyFromEnvironment, invalidOption } from "@keyway/core";
 import type { GatewayConfig } from "./config.ts";
 import { type Arguments, type Setting, toList } from "./flags.ts";
-import { codeOf, invalid } from "./invalid.ts";
+import { codeOf } from "./thrown.ts";
 import { serveSettings } from "./serve-settings.ts";
 import { authorizeByToken, toTokens } from "./tokens.ts";
 
@@ -14,20 +14,25 @@ export interface GatewaySettings {
   /** Without a slash at its end; empty for the root. */
   readonly mount: string;
   readonly tls: { readonly cert: Buffer; readonly key: Buffer } | undefined;
+  /** Where fal's deliveries are taken; undefined without the option `webhooks`. */
+  readonly webhookPath: string | undefined;
+  /** In milliseconds. */
+  readonly settleEvery: number;
   readonly redisUrl: string | undefined;
 }
 
 /** Brings flags, environment and config together, in this order; throws `invalid_option` with the line to add. */
 export function resolveGateway({ given, isOn }: Arguments, config: GatewayConfig): GatewaySettings {
-  const { host, port, mount, tls, log, ...rest } = config;
+  const { host, port, mount, tls, log, settleEvery = 60_000, ...rest } = config;
   const publicUrl = given(serveSettings.publicUrl) ?? rest.publicUrl;
   const origins = given(serveSettings.origins);
   const hops = toNumber(serveSettings.trustProxy, given(serveSettings.trustProxy));
   const drain = toNumber(serveSettings.drain, given(serveSettings.drain));
   const redisUrl = given(serveSettings.redis);
   checkKey(config);
+  if (!(settleEvery > 0)) throw invalidOption("settleEvery is milliseconds: settleEvery: 60_000");
   if (redisUrl !== undefined && rest.store !== undefined)
-    throw invalid("the store is stated twice: take out KEYWAY_REDIS_URL, or store of the config file");
+    throw invalidOption("the store is stated twice: take out KEYWAY_REDIS_URL, or store of the config file");
   const options: KeywayOptions = {
     ...rest,
     authorize: toAuthorize(given(serveSettings.token), config),
@@ -45,16 +50,18 @@ export function resolveGateway({ given, isOn }: Arguments, config: GatewayConfig
     port: toPort(given(serveSettings.port) ?? port),
     mount: toMount(given(serveSettings.mount) ?? mount, publicUrl),
     tls: readTls(given(serveSettings.tlsCert) ?? tls?.cert, given(serveSettings.tlsKey) ?? tls?.key),
+    webhookPath: toWebhookPath(rest.webhooks),
+    settleEvery,
     redisUrl,
   };
 }
 
 function toAuthorize(token: string | undefined, { authorize }: GatewayConfig): "public" | Authorize {
   if (token !== undefined && authorize !== undefined)
-    throw invalid("who may call is stated twice: take out KEYWAY_TOKEN, or authorize of the config file");
+    throw invalidOption("who may call is stated twice: take out KEYWAY_TOKEN, or authorize of the config file");
   if (token !== undefined) return authorizeByToken(toTokens(token));
   if (authorize !== undefined) return authorize;
-  throw invalid(
+  throw invalidOption(
     "nobody may call yet. Add a line to the environment: KEYWAY_TOKEN=<what callers send; make one by openssl rand -hex 32>",
   );
 }
@@ -62,7 +69,7 @@ function toAuthorize(token: string | undefined, { authorize }: GatewayConfig): "
 function toEndpoints(list: string | undefined, { endpoints }: GatewayConfig): KeywayOptions["endpoints"] {
   if (list !== undefined) return list.trim() === "any" ? "any" : toList(list);
   if (endpoints !== undefined) return endpoints;
-  throw invalid("nothing may be called yet. Add a line to the environment: KEYWAY_ENDPOINTS=fal-ai/flux/**");
+  throw invalidOption("nothing may be called yet. Add a line to the environment: KEYWAY_ENDPOINTS=fal-ai/flux/**");
 }
 
 /** A gateway without a key would answer 500 to everything, so it does not start. */
@@ -70,7 +77,7 @@ function checkKey({ apiKey, upstream }: GatewayConfig): void {
   const { KEYWAY_UPSTREAM: emulator = "", NODE_ENV: mode } = process.env;
   const isEmulated = emulator !== "" && mode !== "production";
   if (apiKey === undefined && upstream === undefined && !isEmulated && keyFromEnvironment() === undefined)
-    throw invalid("there is no key. Add a line to the environment: FAL_KEY=<key id>:<key secret>");
+    throw invalidOption("there is no key. Add a line to the environment: FAL_KEY=<key id>:<key secret>");
 }
 
 function toLimits(given: Arguments["given"], limits: LimitsOption | undefined): LimitsOption | undefined {
@@ -95,25 +102,33 @@ function toNumber({ flag, env }: Setting, text: string | undefined): number | un
   if (text === undefined) return undefined;
   const number = Number(text);
   if (text.trim() !== "" && Number.isFinite(number) && number >= 0) return number;
-  throw invalid(`--${flag} (${env.join(", ")}) takes a number, not "${text}"`);
+  throw invalidOption(`--${flag} (${env.join(", ")}) takes a number, not "${text}"`);
 }
 
 function toPort(given: string | number | undefined): number {
   const port = Number(given ?? 4200);
   if (Number.isInteger(port) && port >= 0 && port <= 65_535 && given !== "") return port;
-  throw invalid(`--port takes a number from 0 to 65535, not "${given}"`);
+  throw invalidOption(`--port takes a number from 0 to 65535, not "${given}"`);
 }
 
 function toMount(given: string | undefined, publicUrl: string | undefined): string {
   const path =
     given ?? (publicUrl !== undefined && URL.canParse(publicUrl) ? new URL(publicUrl).pathname : "/api/fal/proxy");
   if (/^(?:\/[\w.~-]+)*\/?$/.test(path)) return path.replace(/\/$/, "");
-  throw invalid(`--mount takes a plain path such as /api/fal/proxy, not "${path}"`);
+  throw invalidOption(`--mount takes a plain path such as /api/fal/proxy, not "${path}"`);
+}
+
+/** Where fal is told to deliver; what is no URL is left to Keyway to refuse. */
+function toWebhookPath(webhooks: KeywayOptions["webhooks"]): string | undefined {
+  if (webhooks === undefined) return undefined;
+  const { url } = webhooks;
+  return url !== undefined && URL.canParse(url) ? new URL(url).pathname : "/api/fal/webhook";
 }
 
 function readTls(cert: string | undefined, key: string | undefined): GatewaySettings["tls"] {
   if (cert === undefined && key === undefined) return undefined;
-  if (cert === undefined || key === undefined) throw invalid("TLS takes two files: --tls-cert <file> --tls-key <file>");
+  if (cert === undefined || key === undefined)
+    throw invalidOption("TLS takes two files: --tls-cert <file> --tls-key <file>");
   return { cert: readPem("--tls-cert", cert), key: readPem("--tls-key", key) };
 }
 
@@ -121,6 +136,6 @@ function readPem(flag: string, file: string): Buffer {
   try {
     return readFileSync(file);
   } catch (error) {
-    throw invalid(`${flag}: ${file} cannot be read (${codeOf(error)}). Name a file that this process may read`);
+    throw invalidOption(`${flag}: ${file} cannot be read (${codeOf(error)}). Name a file that this process may read`);
   }
 }

@@ -2,10 +2,10 @@ import { type IncomingMessage, type RequestListener, type Server, ServerResponse
 import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo, Socket } from "node:net";
 import type { Duplex } from "node:stream";
-import { type Keyway, ProxyError } from "@keyway/core";
+import { type Keyway, ProxyError, invalidOption } from "@keyway/core";
 import { type Drained, createNodeProxy } from "@keyway/node";
 import type { GatewaySettings } from "./gateway-settings.ts";
-import { codeOf, invalid } from "./invalid.ts";
+import { codeOf } from "./thrown.ts";
 
 /** A server of its own around one Keyway. */
 export interface Gateway {
@@ -22,38 +22,31 @@ const lastBytes = 2000;
 /** How long an answer of the store counts for readiness, in milliseconds: whoever asks for it must not load the store. */
 const readyFor = 1000;
 
-type Answer = (res: ServerResponse) => void;
-
-/** Serves the mount with WebSockets, `/healthz` and `/readyz`; every other path is 404. */
+/** Serves the mount with WebSockets, the webhook door, `/healthz` and `/readyz`; every other path is 404. */
 export function createGateway(keyway: Keyway, settings: GatewaySettings): Gateway {
-  const { mount, host, port, tls } = settings;
+  const { mount, host, port, tls, webhookPath } = settings;
   const proxy = createNodeProxy(keyway);
-  const isReady = createReadiness(keyway);
   let closing = false;
-  const routes: Readonly<Record<string, Answer>> = {
-    "/healthz": (res) => answer(res, 200, { status: "ok" }),
-    "/readyz": (res) =>
-      void isReady().then((ready) => {
-        if (ready && !closing) answer(res, 200, { status: "ready" });
-        else answer(res, 503, { status: closing ? "closing" : "store unavailable" });
-      }),
-  };
+  const own = ownRoutes(keyway, () => closing);
   const server = listenTo(tls, (req, res) => {
-    const path = (req.url ?? "").split("?", 1)[0] ?? "";
-    const route = Object.hasOwn(routes, path) ? routes[path] : undefined;
+    const path = pathOf(req);
+    const route = own.get(path);
     if (route !== undefined) route(res);
+    else if (path === webhookPath) void proxy.webhook(req, res);
     else if (isBelow(path, mount)) void proxy.handle(req, res, { mount });
     else answerNothingHere(res);
   });
   server.keepAliveTimeout = keepAlive;
   server.on("upgrade", (req: IncomingMessage, socket: Duplex, head: Buffer) => {
-    if (isBelow((req.url ?? "").split("?", 1)[0] ?? "", mount)) proxy.upgrade(req, socket, head);
+    if (isBelow(pathOf(req), mount)) proxy.upgrade(req, socket, head);
     else refuseUpgrade(req, socket as Socket);
   });
+  const settling = setInterval(() => void settle(keyway), settings.settleEvery).unref();
   return {
     listen: () => listen(server, { host, port, mount, secure: tls !== undefined }),
     async close() {
       closing = true;
+      clearInterval(settling);
       const closed = new Promise<void>((resolve) => void server.close(() => resolve()));
       const drained = await proxy.close();
       server.closeIdleConnections();
@@ -65,12 +58,25 @@ export function createGateway(keyway: Keyway, settings: GatewaySettings): Gatewa
   };
 }
 
+function ownRoutes(keyway: Keyway, isClosing: () => boolean): ReadonlyMap<string, (res: ServerResponse) => void> {
+  const isReady = createReadiness(keyway);
+  const answerReady = async (res: ServerResponse): Promise<void> => {
+    const ready = await isReady();
+    if (ready && !isClosing()) answer(res, 200, { status: "ready" });
+    else answer(res, 503, { status: isClosing() ? "closing" : "store unavailable" });
+  };
+  return new Map([
+    ["/healthz", (res) => answer(res, 200, { status: "ok" })],
+    ["/readyz", (res) => void answerReady(res)],
+  ]);
+}
+
 function listenTo(tls: GatewaySettings["tls"], listener: RequestListener): Server {
   if (tls === undefined) return createServer(listener);
   try {
     return createTlsServer({ ...tls, minVersion: "TLSv1.2" }, listener);
   } catch (error) {
-    throw invalid(
+    throw invalidOption(
       `the TLS files do not fit (${codeOf(error)}): --tls-cert takes the certificate chain in PEM, --tls-key its private key`,
     );
   }
@@ -94,6 +100,14 @@ function listen(server: Server, { host, port, mount, secure }: Place): Promise<s
   });
 }
 
+async function settle(keyway: Keyway): Promise<void> {
+  try {
+    await keyway.settle();
+  } catch (cause) {
+    keyway.transport.log.error("jobs could not be settled, and will be later", cause);
+  }
+}
+
 /** `usage` asks the store and nobody else. */
 function createReadiness(keyway: Keyway): () => Promise<boolean> {
   let asked = { at: -Infinity, ready: Promise.resolve(false) };
@@ -108,6 +122,10 @@ function createReadiness(keyway: Keyway): () => Promise<boolean> {
     }
     return asked.ready;
   };
+}
+
+function pathOf({ url = "/" }: IncomingMessage): string {
+  return url.split("?", 1)[0] ?? "";
 }
 
 function isBelow(path: string, mount: string): boolean {

@@ -1,6 +1,5 @@
 import { readFileSync } from "node:fs";
-import { ProxyError } from "@keyway/core";
-import { invalid } from "./invalid.ts";
+import { ProxyError, invalidOption } from "@keyway/core";
 
 const help = `keyway: call fal.ai without giving your key away
 
@@ -46,7 +45,7 @@ async function runNamed(command: string | undefined, args: readonly string[]): P
       console.error(help);
       return 2;
     default:
-      throw invalid(`there is no command ${command}: there are serve, emulator and doctor`);
+      throw invalidOption(`there is no command ${command}: there are serve, emulator and doctor`);
   }
 }
 

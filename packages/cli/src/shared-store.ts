@@ -1,7 +1,8 @@
+import { invalidOption } from "@keyway/core";
 import type { Store } from "@keyway/core";
 import { createRedisStore, ioredisSettings } from "@keyway/redis";
 import type { Redis } from "ioredis";
-import { codeOf, invalid } from "./invalid.ts";
+import { codeOf } from "./thrown.ts";
 
 /** A store on Redis with a connection of its own. */
 export interface SharedStore {
@@ -13,7 +14,9 @@ export interface SharedStore {
 export async function openSharedStore(url: string, namespace: string | undefined): Promise<SharedStore> {
   const { protocol } = URL.canParse(url) ? new URL(url) : { protocol: "" };
   if (protocol !== "redis:" && protocol !== "rediss:")
-    throw invalid("KEYWAY_REDIS_URL is the URL of a Redis: KEYWAY_REDIS_URL=rediss://:password@redis.internal:6379");
+    throw invalidOption(
+      "KEYWAY_REDIS_URL is the URL of a Redis: KEYWAY_REDIS_URL=rediss://:password@redis.internal:6379",
+    );
   const Client = await loadClient();
   const client = new Client(url, { ...ioredisSettings });
   let told = false;
@@ -32,6 +35,6 @@ async function loadClient(): Promise<typeof Redis> {
   try {
     return (await import("ioredis")).Redis;
   } catch {
-    throw invalid("KEYWAY_REDIS_URL needs a package that is not installed: npm install ioredis");
+    throw invalidOption("KEYWAY_REDIS_URL needs a package that is not installed: npm install ioredis");
   }
 }

@@ -1,7 +1,7 @@
+import { invalidOption } from "@keyway/core";
 import { createHash, timingSafeEqual } from "node:crypto";
 import type { Authorize } from "@keyway/core";
 import { toList } from "./flags.ts";
-import { invalid } from "./invalid.ts";
 
 /** Every token names the same caller, so that a job outlives the token it was made with. */
 const caller = { id: "gateway" };
@@ -24,7 +24,7 @@ export function authorizeByToken(tokens: readonly string[]): Authorize {
 export function toTokens(text: string): string[] {
   const tokens = toList(text);
   if (tokens.length > 0 && tokens.every((token) => /^[!-~]{16,}$/.test(token))) return tokens;
-  throw invalid(
+  throw invalidOption(
     "KEYWAY_TOKEN takes tokens of at least 16 printable characters, separated by commas. Make one: openssl rand -hex 32",
   );
 }

@@ -7,8 +7,9 @@ import { type JobNote, type JobOrigin, endJob, jobKey, settleHold } from "./job.
 import { listsOf } from "./job-index.ts";
 import type { Settings } from "./options.ts";
 import { type KeptAnswer, type Replay, keepAnswer } from "./replay.ts";
+import { meterOf } from "./meter.ts";
 import type { KnownCaller } from "./rules/caller.ts";
-import { isOpen, outcomeOf } from "./rules/limits.ts";
+import { outcomeOf } from "./rules/limits.ts";
 import type { Price } from "./rules/price.ts";
 import type { Answer, AnswerHead, Door, Ending, Exchange, UpstreamHead } from "./seam.ts";
 import type { Hold, Outcome } from "./store.ts";
@@ -214,32 +215,3 @@ function howItCameOut(
   if (upstream === undefined) return call.kind === "result" || call.kind === "submit" ? undefined : {};
   return outcomeOf(call.kind, upstream.status, unitsOf(upstream), unrun);
 }
-
-/**
- * Streams and sockets are asked about while they are open: is the caller still let in, and is there money for another minute? Who
- * listens to a job's states has not abandoned it.
- */
-function meterOf({ call, caller, hold, price, job, settings, reauthorize }: Admitted): Exchange["meter"] {
-  const listens = call.kind === "status-stream";
-  const metered = hold !== undefined && isOpen(call);
-  const asked = (isOpen(call) || listens) && !caller.isPublic;
-  const followed = listens && settings.abandonment !== undefined ? job : undefined;
-  if (!metered && !asked && followed === undefined) return undefined;
-  const lease = settings.timeouts.openLease;
-  const spans = [metered ? Math.min(minute, lease / 2) : [], followed ? settings.timeouts.abandoned / 3 : []].flat();
-  const everyMs = Math.min(settings.reauthorize, ...spans);
-  let paidUntil = settings.now() + minute;
-  return {
-    everyMs,
-    async tick() {
-      if (asked && !(await reauthorize())) return "stop";
-      if (followed !== undefined) settings.abandonment?.again(followed.from);
-      if (!metered) return "go";
-      const due = settings.now() + everyMs > paidUntil ? (price?.perMinute ?? 0) : 0;
-      if (due > 0) paidUntil += minute;
-      return (await settings.askStore((store) => store.extend(hold.id, lease, due))) ? "go" : "stop";
-    },
-  };
-}
-
-const minute = 60_000;

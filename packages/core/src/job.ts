@@ -1,5 +1,6 @@
 import { askQueue, unitsOf } from "./job-queue.ts";
 import type { Settings } from "./options.ts";
+import { isDue } from "./sparse.ts";
 import { outcomeOf } from "./rules/limits.ts";
 import type { Account, HoldName, OpenJob, Outcome, Settled } from "./store.ts";
 import { stateIn } from "./tracker.ts";
@@ -61,7 +62,8 @@ export async function settleHold(
   try {
     tell(await settings.askStore((store) => store.settle(name, outcome)), settings, whose);
   } catch (cause) {
-    settings.log.error("a call could not be settled; what it holds is charged when it expires", cause);
+    if (isDue(settings, "settle"))
+      settings.log.error("a call could not be settled; what it holds is charged when it expires", cause);
   }
 }
 

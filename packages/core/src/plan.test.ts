@@ -440,7 +440,7 @@ describe("each option makes a difference", () => {
     // Nobody is asked about everybody; what is open renews its place.
     const renewed = (await exchangeOf({ target: `${run}/stream` }, { authorize: "public", reauthorize: 120_000 }))
       .meter;
-    expect(renewed?.everyMs).toBe(60_000);
+    expect(renewed?.everyMs).toBe(40_000);
     expect(await renewed?.tick()).toBe("go");
     const listening = { method: "GET", target: `${job}/status/stream`, headers: [] };
     expect((await exchangeOf(listening, { authorize: "public" })).meter).toBeUndefined();

@@ -3,6 +3,7 @@ import type { ErrorCode, ProxyError } from "./errors.ts";
 import type { Head } from "./head.ts";
 import type { DeliveryEvent, ObserveEvent } from "./observe.ts";
 import type { Settings } from "./options.ts";
+import { isDue } from "./sparse.ts";
 import type { KnownCaller } from "./rules/caller.ts";
 import type { Ending, Use } from "./seam.ts";
 
@@ -20,17 +21,6 @@ export interface Trace {
   logError(error: ProxyError): void;
   /** A header that did not cross: named once, with the line to write. */
   dropped(name: string): void;
-}
-
-/** A store that is down fails every call; one line in a while says so. Milliseconds. */
-const storeLineEvery = 10_000;
-const storeLines = new WeakMap<Settings, number>();
-
-function isDue(settings: Settings): boolean {
-  const now = settings.now();
-  if (Math.abs(now - (storeLines.get(settings) ?? Number.NEGATIVE_INFINITY)) < storeLineEvery) return false;
-  storeLines.set(settings, now);
-  return true;
 }
 
 const namedHeaders = new WeakMap<Settings, Set<string>>();
@@ -100,7 +90,7 @@ export function createTrace(head: Head, settings: Settings): Trace {
       emit((common) => ({ ...common, ...fields, type: "delivery", outcome }));
     },
     logError(error) {
-      if (error.code === "store_unavailable" && !isDue(settings)) return;
+      if (error.code === "store_unavailable" && !isDue(settings, "store")) return;
       if (error.status >= 500 || error.log !== undefined)
         settings.log.error(`${error.code}: ${error.log ?? error.message}`, error.cause);
     },

@@ -112,7 +112,8 @@ test("faults can be set over HTTP, and mistakes in them are told", async () => {
   const set = (body: string): Promise<Response> => fetch(`${url}/__faults`, { method: "POST", body });
   expect((await set(`[{"match":{"kind":"run"},"error":"internal_error"}]`)).status).toBe(200);
   expect((await run()).status).toBe(500);
-  for (const wrong of ["{", `{"sttus":1}`, `{"status":99}`, `{"error":"no"}`, "[1]"]) {
+  const sessions = [`{"session":1}`, `{"session":{"happens":"rain"}}`, `{"session":{"happens":"close","code":1005}}`];
+  for (const wrong of ["{", `{"sttus":1}`, `{"status":99}`, `{"error":"no"}`, "[1]", ...sessions]) {
     const answer = await set(wrong);
     expect([answer.status, Object.keys((await answer.json()) as object)]).toEqual([400, ["detail"]]);
   }

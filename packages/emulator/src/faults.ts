@@ -2,6 +2,7 @@ import { json, refusal, type Answer } from "./answer.ts";
 import type { Call, CallKind } from "./call.ts";
 import { namedError, namedErrors, type NamedError } from "./errors.ts";
 import { reply } from "./reply.ts";
+import { sessionFaults, type SessionFault } from "./session-fault.ts";
 
 /** Something that is to go wrong. Without `status`, `body` and `error` the call is answered as usual, but as the rest says. */
 export interface Fault {
@@ -25,6 +26,8 @@ export interface Fault {
   readonly drop?: boolean;
   /** Bytes that are not HTTP come instead of an answer. */
   readonly garbage?: boolean;
+  /** What goes wrong once a real-time connection stands; `cutAfterBytes` and `stallAfterBytes` are for HTTP answers. */
+  readonly session?: SessionFault;
 }
 
 /** The faults waiting to happen, first come first served. */
@@ -104,7 +107,23 @@ const checks: Readonly<Record<string, (value: unknown) => boolean>> = {
   stallAfterBytes: isCount,
   drop: (value) => typeof value === "boolean",
   garbage: (value) => typeof value === "boolean",
+  session: isSessionFault,
 };
+
+function isSessionFault(value: unknown): boolean {
+  if (!isObject(value)) return false;
+  const { afterResults = 0, happens, code = 1011, reason = "" }: Record<string, unknown> = { ...value };
+  const isKnown = sessionFaults.some((name) => name === happens);
+  return isCount(afterResults) && isKnown && isCloseCode(code) && typeof reason === "string";
+}
+
+/** What a close frame may carry (RFC 6455, section 7.4). */
+function isCloseCode(value: unknown): boolean {
+  const code = Number(value);
+  return (
+    isCount(value) && ((code >= 1000 && code <= 1014 && (code < 1004 || code > 1006)) || (code >= 3000 && code <= 4999))
+  );
+}
 
 function isCount(value: unknown): boolean {
   return Number.isInteger(value) && Number(value) >= 0;

@@ -6,4 +6,5 @@ export type { HeaderLine } from "./answer.ts";
 export type { CallKind } from "./call.ts";
 export type { CallEnd, RecordedCall } from "./calls.ts";
 export type { Fault, Faults } from "./faults.ts";
+export type { SessionFault } from "./session-fault.ts";
 export type { InfrastructureError, NamedError } from "./errors.ts";

@@ -45,13 +45,15 @@ export interface EmulatorOptions {
   /** Time without an event after which a stream gets a `: ping` line, in real milliseconds. 15,000 by default. */
   readonly pingMs?: number;
   readonly realtime?: {
-    /** Time without input after which a socket gets TIMEOUT and closes 1000, in real milliseconds. 30,000 by default. */
+    /** Time of waiting for input after which a socket gets TIMEOUT and closes 1000, in real milliseconds. 30,000 by default. */
     readonly idleMs?: number;
     /**
-     * What a bad token meets: `"message"` (default) an Unauthorized message, then close 1008; `"forbidden"` close 1008
-     * only; `"handshake"` HTTP 401.
+     * What a bad token meets: `"message"` (default) an Unauthorized message, then close 1008, and a good one for another app only
+     * close 1008 with the reason Forbidden; `"forbidden"` always the latter; `"handshake"` HTTP 401 or 403.
      */
     readonly refusal?: "message" | "forbidden" | "handshake";
+    /** Tells after each result how long it took, as apps can that are told to. Off by default. */
+    readonly timings?: boolean;
   };
   /** Largest request body, in bytes; beyond it 413. 256 MiB by default. */
   readonly maxBodyBytes?: number;
@@ -76,7 +78,11 @@ export interface Settings {
   readonly strict: { readonly urls: boolean; readonly tokens: boolean };
   readonly fallback: boolean;
   readonly pingMs: number;
-  readonly realtime: { readonly idleMs: number; readonly refusal: "message" | "forbidden" | "handshake" };
+  readonly realtime: {
+    readonly idleMs: number;
+    readonly refusal: "message" | "forbidden" | "handshake";
+    readonly timings: boolean;
+  };
   readonly maxBodyBytes: number;
   readonly recordedBytes: number;
 }
@@ -103,6 +109,7 @@ export function resolveOptions(options: EmulatorOptions): Settings {
     realtime: {
       idleMs: toTimer(atLeast("realtime.idleMs", options.realtime?.idleMs ?? 30_000, 1)),
       refusal: options.realtime?.refusal ?? "message",
+      timings: options.realtime?.timings ?? false,
     },
     maxBodyBytes: atLeast("maxBodyBytes", options.maxBodyBytes ?? 256 * mebibyte, 0),
     recordedBytes: atLeast("recordedBytes", options.recordedBytes ?? mebibyte, 0),

@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { decode, encode } from "@msgpack/msgpack";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { WebSocket } from "ws";
-import { createEmulator, type Emulator, type EmulatorOptions } from "./index.ts";
+import { createEmulator, type Emulator, type EmulatorOptions, type SessionFault } from "./index.ts";
 
 let emulator: Emulator;
 let url: string;
@@ -22,6 +22,15 @@ async function restart(options: EmulatorOptions): Promise<void> {
 
 function dial(path: string, headers: Record<string, string> = { authorization: "Key a" }): WebSocket {
   return new WebSocket(`${url.replace("http", "ws")}/fal.run/${path}`, { headers });
+}
+
+async function issue(app: string): Promise<string> {
+  const answer = await fetch(`${url}/rest.fal.ai/tokens/realtime`, {
+    method: "POST",
+    headers: { authorization: "Key a" },
+    body: JSON.stringify({ allowed_apps: [app], duration: 120 }),
+  });
+  return ((await answer.json()) as { token: string }).token;
 }
 
 /** Everything a socket says until it closes, or the refusal of its handshake. */
@@ -121,6 +130,92 @@ test.each([
   await restart({ realtime: { refusal } });
   const { frames, ...end } = await listen(dial("demo/echo/realtime?fal_jwt_token=bad", {}));
   expect({ frames: frames.map(({ data }) => data.toString()), ...end }).toEqual(expected);
+});
+
+test("a token opens the app that it was made for, while it lives", async () => {
+  let time = Date.now();
+  await restart({ now: () => time });
+  const token = await issue("demo/echo");
+  const socket = dial(`demo/echo/realtime?fal_jwt_token=${token}`, {});
+  const closed = listen(socket);
+  await once(socket, "open");
+  socket.send(`{"n":1}`);
+  await once(socket, "message");
+  const other = await listen(dial(`demo/image/realtime?fal_jwt_token=${token}`, {}));
+  expect([other.frames, other.code, other.reason]).toEqual([[], 1008, "Forbidden"]);
+  time += 121_000;
+  const late = await listen(dial(`demo/echo/realtime?fal_jwt_token=${token}`, {}));
+  expect([late.frames[0]?.data.toString(), late.code]).toEqual([`{"status":"error","error":"Unauthorized"}`, 1008]);
+  socket.send(`{"n":2}`);
+  await once(socket, "message");
+  socket.close();
+  expect((await closed).frames).toHaveLength(2);
+});
+
+test("the time that an app takes is no time without input", async () => {
+  await restart({ realtime: { idleMs: 20 } });
+  emulator.app("me/late", () => new Promise((resolve) => setTimeout(() => resolve({ late: true }), 100)));
+  const socket = dial("me/late/realtime");
+  const closed = listen(socket);
+  await once(socket, "open");
+  socket.send("{}");
+  const { frames } = await closed;
+  expect(frames.map(({ data }) => data.toString())).toEqual([`{"late":true}`, expect.stringContaining("TIMEOUT")]);
+});
+
+test("where it is asked for, every result is followed by its time, as text", async () => {
+  await restart({ realtime: { timings: true } });
+  const socket = dial("demo/echo/realtime");
+  const closed = listen(socket);
+  await once(socket, "open");
+  socket.send(encode({ n: 1 }));
+  await answers(socket, 2);
+  socket.close();
+  const { frames } = await closed;
+  expect(frames.map(({ binary }) => binary)).toEqual([true, false]);
+  expect(JSON.parse(frames[1]?.data.toString() ?? "")).toEqual({
+    type: "x-fal-message",
+    action: "timings",
+    timing: expect.any(Number) as number,
+  });
+});
+
+test.each<[SessionFault, readonly (string | undefined)[], number, string]>([
+  [{ happens: "unauthorized", afterResults: 1 }, [`{"status":"error","error":"Unauthorized"}`], 1008, "Unauthorized"],
+  [{ happens: "forbidden", afterResults: 1 }, [], 1008, "Forbidden"],
+  [{ happens: "timeout", afterResults: 1 }, [expect.stringContaining(`"error":"TIMEOUT"`) as string], 1000, ""],
+  [{ happens: "internal-error", afterResults: 1 }, [expect.stringContaining("INTERNAL_ERROR") as string], 1000, ""],
+  [{ happens: "drop", afterResults: 1 }, [], 1006, ""],
+  [{ happens: "close", afterResults: 1, code: 4321, reason: "so" }, [], 4321, "so"],
+  [{ happens: "close", afterResults: 1 }, [], 1011, ""],
+])("within a session, after its first result: %j", async (session, last, code, reason) => {
+  emulator.faults.add({ match: { kind: "realtime" }, session });
+  const socket = dial("demo/echo/realtime");
+  const closed = listen(socket);
+  await once(socket, "open");
+  socket.send(`{"n":1}`);
+  const { frames, ...end } = await closed;
+  expect(frames.map(({ data }) => data.toString())).toEqual([`{"n":1}`, ...last]);
+  expect(end).toEqual({ code, reason });
+});
+
+test("a session may begin with an unreadable frame, or never answer", async () => {
+  emulator.faults.add({ session: { happens: "unreadable" } });
+  const odd = dial("demo/echo/realtime");
+  const [data]: unknown[] = await once(odd, "message");
+  expect(() => decode(data as Buffer)).toThrow();
+  odd.send("{}");
+  expect(String((await once(odd, "message"))[0])).toBe("{}");
+  odd.close();
+  emulator.faults.add({ session: { happens: "stall" } });
+  const mute = dial("demo/echo/realtime");
+  const closed = listen(mute);
+  await once(mute, "open");
+  mute.send("{}");
+  mute.ping();
+  await once(mute, "pong");
+  mute.close();
+  expect((await closed).frames).toEqual([]);
 });
 
 test("handshakes are refused as HTTP where asked for, for unknown apps and by faults", async () => {

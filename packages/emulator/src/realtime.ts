@@ -2,29 +2,40 @@ import type { WebSocket } from "ws";
 import { invoke, type App } from "./app.ts";
 import { createContext } from "./context.ts";
 import type { Exchange } from "./exchange.ts";
-import { decodeFrame, encodeFrame, type Frame } from "./frames.ts";
 import { parseFields, textOf } from "./fields.ts";
+import { decodeFrame, encodeFrame, type Frame } from "./frames.ts";
+import { befall, expire, failSession, type SessionFault } from "./session-fault.ts";
 
 /** Messages taken in before the socket is asked to wait. */
 const pendingLimit = 64;
 
-/** One realtime session: every message is an input, answered in turn and in its own kind (fal docs, realtime). */
-export function serveRealtime(socket: WebSocket, app: App, exchange: Exchange): void {
+/** One real-time session: every message is an input, answered in turn and in its own kind (fal docs, realtime). */
+export function serveRealtime(socket: WebSocket, app: App, exchange: Exchange, fault?: SessionFault): void {
+  const { realtime } = exchange.platform.settings;
   const pending: Frame[] = [];
   const buffered = bufferLimit(exchange.call.query.get("max_buffering"));
   let working = false;
-  const idle = setTimeout(() => void expire(socket), exchange.platform.settings.realtime.idleMs);
+  let results = 0;
+  const idle = setTimeout(() => (working ? idle.refresh() : expire(socket)), realtime.idleMs);
   socket.once("close", () => clearTimeout(idle));
+
+  /** True when the session is over. */
+  const suffer = (): boolean => fault !== undefined && (fault.afterResults ?? 0) === results && befall(socket, fault);
 
   async function work(): Promise<void> {
     working = true;
     for (let frame = pending.shift(); frame !== undefined; frame = pending.shift()) {
-      if (!(await answerFrame(socket, app, exchange, frame))) break;
+      if (!(await answerFrame(socket, app, exchange, frame))) return;
+      results += 1;
+      if (suffer()) return;
       if (socket.isPaused && pending.length < pendingLimit / 2) socket.resume();
     }
     working = false;
+    idle.refresh();
   }
 
+  working = suffer();
+  if (working) return;
   socket.on("message", (data: Buffer, binary: boolean) => {
     idle.refresh();
     pending.push({ binary, data });
@@ -43,7 +54,8 @@ function bufferLimit(given: string | null): number {
 /** False when the session is over. */
 async function answerFrame(socket: WebSocket, app: App, exchange: Exchange, frame: Frame): Promise<boolean> {
   const emit = (value: unknown): Promise<void> => deliver(socket, encodeFrame(value, frame.binary));
-  const { requestId, gone } = exchange;
+  const { requestId, gone, platform } = exchange;
+  const began = platform.clock.now();
   try {
     const input = decodeFrame(frame);
     const { context } = createContext(exchange, { kind: "realtime", requestId, signal: gone, emit });
@@ -54,21 +66,17 @@ async function answerFrame(socket: WebSocket, app: App, exchange: Exchange, fram
       throw new Error(detail ?? `status ${status}`);
     }
     if (outcome.value !== undefined) await emit(outcome.value);
+    if (platform.settings.realtime.timings) await deliver(socket, toTimings(platform.clock.now() - began));
     return true;
   } catch (error) {
-    await fail(socket, "INTERNAL_ERROR", error instanceof Error ? error.message : String(error));
+    failSession(socket, "INTERNAL_ERROR", error instanceof Error ? error.message : String(error));
     return false;
   }
 }
 
-/** Control frames are JSON text, whatever the app speaks (fal's app framework). */
-async function fail(socket: WebSocket, error: string, reason: string): Promise<void> {
-  await deliver(socket, JSON.stringify({ type: "x-fal-error", error, reason }));
-  socket.close(1000);
-}
-
-function expire(socket: WebSocket): Promise<void> {
-  return fail(socket, "TIMEOUT", "No inputs received, reconnect when needed!");
+/** How long the app took, for who asked to see it (fal's app framework); fal-js drops it. */
+function toTimings(ms: number): string {
+  return JSON.stringify({ type: "x-fal-message", action: "timings", timing: ms / 1000 });
 }
 
 /** Resolves when the message has left, or when there is nobody to send it to. */

@@ -12,6 +12,7 @@ import { basesOf, requestIdOf, type Exchange } from "./exchange.ts";
 import { answerOf, type Fault } from "./faults.ts";
 import type { Platform } from "./platform.ts";
 import { serveRealtime } from "./realtime.ts";
+import { refuseToken } from "./session-fault.ts";
 
 /** A WebSocket handshake as Node hands it over. */
 export interface Handshake {
@@ -61,8 +62,10 @@ export async function handleUpgrade(handshake: Handshake, sockets: WebSocketServ
     recorder.answer(101);
     answerCloseWith1000(connection);
     connection.on("error", () => undefined);
-    if (refused !== undefined || app === undefined) dismiss(connection, platform.settings.realtime.refusal);
-    else serveRealtime(connection, app, exchange);
+    const isForbidden = refused?.status === 403 || platform.settings.realtime.refusal === "forbidden";
+    if (refused === undefined && app !== undefined) serveRealtime(connection, app, exchange, fault?.session);
+    else if (isForbidden) connection.close(1008, "Forbidden");
+    else refuseToken(connection);
   });
 }
 
@@ -80,13 +83,6 @@ async function survive(
   else if (instead !== undefined && instead.body instanceof Uint8Array) refuse({ ...instead, body: instead.body });
   else return true;
   return false;
-}
-
-/** What a bad token meets once the socket is open; fal-js knows the message and drops its token (fal-js 1.10.1). */
-function dismiss(connection: WebSocket, refusalKind: "message" | "forbidden" | "handshake"): void {
-  if (refusalKind === "forbidden") return connection.close(1008, "Forbidden");
-  connection.send(JSON.stringify({ status: "error", error: "Unauthorized" }));
-  connection.close(1008, "Unauthorized");
 }
 
 /** A close frame without a code is echoed by `ws` as 1005, which fal-js reports as an error; fal answers 1000. */

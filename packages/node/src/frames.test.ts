@@ -81,4 +81,14 @@ describe("frame scanner", () => {
     expect(createFrameScanner(limits).scan(closeFrame(1000, "bye", true)).closes).toBe(true);
     expect(closeFrame(1008, "no", false)).toEqual(Buffer.from([0x88, 4, 0x03, 0xf0, 0x6e, 0x6f]));
   });
+
+  it("a close frame that comes in pieces passes whole, and nothing behind it", () => {
+    const bytes = closeFrame(1000, "bye", true);
+    const scanner = createFrameScanner(limits);
+    const scans = [...bytes].map((byte) => scanner.scan(Buffer.from([byte])));
+    expect(Buffer.concat(scans.map(({ pass }) => pass)).equals(bytes)).toBe(true);
+    expect(scans.map(({ closes }) => closes).indexOf(true)).toBe(bytes.length - 1);
+    const more = createFrameScanner(limits).scan(Buffer.concat([bytes, frame(1, 5, { masked: true })]));
+    expect([more.pass.equals(bytes), more.closes]).toEqual([true, true]);
+  });
 });

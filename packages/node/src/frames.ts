@@ -19,7 +19,7 @@ interface Scanned {
   readonly violation: 1008 | 1009 | undefined;
   /** The scan stopped at a border as asked. */
   readonly stopped: boolean;
-  /** A close frame is among what passed. */
+  /** What passed ends with a whole close frame; whatever follows it is dropped. */
   readonly closes: boolean;
 }
 
@@ -40,6 +40,7 @@ export function createFrameScanner(limits: FrameLimits, now: () => number = Date
   let controls = 0;
   let second = 0;
   let stopping = false;
+  let closing = false;
 
   /** Counts one frame; answers the close code if it may not pass. */
   function enter({ opcode, length, final }: FrameHeader): 1008 | 1009 | undefined {
@@ -63,27 +64,28 @@ export function createFrameScanner(limits: FrameLimits, now: () => number = Date
       const bytes = held.length === 0 ? chunk : Buffer.concat([held, chunk]);
       held = bytes.subarray(0, 0);
       let offset = 0;
-      let closes = false;
+      const passing = (): Buffer => bytes.subarray(0, offset);
       while (offset < bytes.length) {
         if (remaining > 0) {
           const step = Math.min(remaining, bytes.length - offset);
           offset += step;
           remaining -= step;
-          continue;
+        } else {
+          if (stopping) break;
+          const header = readHeader(bytes, offset);
+          if (header === undefined) {
+            held = Buffer.from(bytes.subarray(offset));
+            break;
+          }
+          const violation = enter(header);
+          if (violation !== undefined) return { pass: passing(), violation, stopped: false, closes: false };
+          closing = header.opcode === close;
+          offset += header.size;
+          remaining = header.length;
         }
-        if (stopping) break;
-        const header = readHeader(bytes, offset);
-        if (header === undefined) {
-          held = Buffer.from(bytes.subarray(offset));
-          return { pass: bytes.subarray(0, offset), violation: undefined, stopped: false, closes };
-        }
-        const violation = enter(header);
-        if (violation !== undefined) return { pass: bytes.subarray(0, offset), violation, stopped: false, closes };
-        closes ||= header.opcode === close;
-        offset += header.size;
-        remaining = header.length;
+        if (closing && remaining === 0) return { pass: passing(), violation: undefined, stopped: false, closes: true };
       }
-      return { pass: bytes.subarray(0, offset), violation: undefined, stopped: stopping && remaining === 0, closes };
+      return { pass: passing(), violation: undefined, stopped: stopping && remaining === 0, closes: false };
     },
     atBorder: () => remaining === 0,
     stopAtBorder: () => {

@@ -35,9 +35,11 @@ export async function handleUpgrade(
   writeAnswer(socket, decided);
 }
 
-/** Whether an upgrade, which no router sees, is addressed to this proxy. */
+/** Whether an upgrade, which no router sees, is addressed to this proxy: below its public path, or in path form. */
 export function isAddressed(req: IncomingMessage, { keyway }: Pick<Runtime, "keyway">): boolean {
-  return isPathForm(pathOf(req), keyway.transport.publicPath);
+  const { publicPath } = keyway.transport;
+  const path = pathOf(req);
+  return isPathForm(path, publicPath) || (Boolean(publicPath) && path.startsWith(`${publicPath}/`));
 }
 
 function createDoor(head: Head, early: Early, runtime: Runtime): Door {

@@ -43,7 +43,7 @@ const silences: readonly (readonly [name: string, script: Script])[] = [
 /** Upstream fails: the caller must be able to tell, and a call that may have run is never sent again. */
 export function breaking(mount: Mount): void {
   describe("upstream breaks off mid-body", () => {
-    it.for(cuts)("%s: the caller sees a break", async ([name, script], context) => {
+    it.for(cuts)("F07 F08 %s: the caller sees a break", async ([name, script], context) => {
       if (name.startsWith("chunks on a last") && isLimited(mount, "last connection", context)) {
         return context.skip(mount.limits?.["last connection"]);
       }
@@ -58,7 +58,7 @@ export function breaking(mount: Mount): void {
       expect(upstream.arrivals).toHaveLength(1);
     });
 
-    it("a stream is broken visibly too", async () => {
+    it("F07 a stream is broken visibly too", async () => {
       const { upstream, open } = await stage(mount);
       upstream.answer(
         raw(
@@ -71,7 +71,7 @@ export function breaking(mount: Mount): void {
       expect((await incoming.rest()).broken).toBe(true);
     });
 
-    it("an answer that ends with its connection is whole", async () => {
+    it("F08 an answer that ends with its connection is whole", async () => {
       const { upstream, ask } = await stage(mount);
       upstream.answer(
         raw('HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-type: application/json\r\n\r\n{"a":1}', "end"),
@@ -87,7 +87,7 @@ export function breaking(mount: Mount): void {
       expect([answer.status, codeOf(answer)]).toEqual([500, "upstream_unanswered"]);
     });
 
-    it("silence mid-body is a break, and upstream is closed", async () => {
+    it("F10 silence mid-body is a break, and upstream is closed", async () => {
       const { upstream, open } = await stage(mount, { timeouts: { streamIdle: 300 } });
       upstream.answer(raw(`${head}content-length: 10\r\n\r\n{"a":`));
       const incoming = await open(run);
@@ -113,7 +113,7 @@ export function breaking(mount: Mount): void {
       expect(upstream.arrivals.length).toBeLessThanOrEqual(2);
     });
 
-    it("a GET whose connection is reset is asked once more", async () => {
+    it("F22 a GET whose connection is reset is asked once more", async () => {
       const { upstream, ask } = await stage(mount, { ownership: "app" });
       upstream.answer((arrival) => {
         if (upstream.arrivals.length === 1) arrival.socket.resetAndDestroy();
@@ -128,7 +128,7 @@ export function breaking(mount: Mount): void {
       ["run", run, "POST"],
       ["submit", submit, "POST"],
       ["cancel", `${job}/cancel`, "PUT"],
-    ])("%s on a kept-alive connection that is reset is not sent again", async (_kind, target, method) => {
+    ])("F22 %s on a kept-alive connection that is reset is not sent again", async (_kind, target, method) => {
       const { upstream, ask } = await stage(mount, { ownership: "app" });
       expect((await ask(`${job}/status`, { method: "GET" })).status).toBe(200);
       upstream.answer(({ socket }) => socket.resetAndDestroy());
@@ -146,7 +146,7 @@ export function breaking(mount: Mount): void {
       expect(upstream.arrivals).toHaveLength(1);
     });
 
-    it("bytes that nobody asked for, on an idle connection, are no answer to the next call", async () => {
+    it("F21 bytes that nobody asked for, on an idle connection, are no answer to the next call", async () => {
       const { upstream, ask } = await stage(mount);
       expect((await ask(run)).body.toString()).toBe('{"ok":true}');
       const idle = upstream.arrivals[0];
@@ -159,7 +159,7 @@ export function breaking(mount: Mount): void {
     it.each([
       ["204", "HTTP/1.1 204 No Content\r\ncontent-length: 5\r\n\r\nextra", 204],
       ["304", "HTTP/1.1 304 Not Modified\r\n\r\nextra", 304],
-    ])("a body behind %s is dropped, and is no answer to the next call", async (_name, bytes, status) => {
+    ])("F19 a body behind %s is dropped, and is no answer to the next call", async (_name, bytes, status) => {
       const { upstream, ask } = await stage(mount);
       upstream.answer(raw(bytes));
       const answer = await ask(run);
@@ -178,7 +178,7 @@ export function breaking(mount: Mount): void {
       }
     });
 
-    it("refused connections are 502, also for POST: nothing was sent", async () => {
+    it("F01 refused connections are 502, also for POST: nothing was sent", async () => {
       const closed = await startUpstream();
       await closed.close();
       const { ask, log } = await stage(mount, { upstream: closed.option, ownership: "app" });

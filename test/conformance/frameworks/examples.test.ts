@@ -5,6 +5,7 @@ import { createInterface } from "node:readline";
 import { createFalClient } from "@fal-ai/client";
 import { type Emulator, createEmulator } from "@keyway/emulator";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { WebSocket } from "ws";
 
 const falKey = "example-key-id:example-key-secret";
 
@@ -31,12 +32,56 @@ describe.each([
   }, 30_000);
 
   afterAll(async () => {
+    const open = await connect(realtime, { cookie: await signIn("ada"), origin });
+    const parted = once(open, "close");
     const left = once(child, "exit");
     child.kill("SIGTERM");
     const [code]: unknown[] = await left;
     expect([code, said.join("").includes(falKey)]).toEqual([0, false]);
+    // Vite's development server does not close: it exits.
+    const closed: unknown[] = await parted;
+    expect(closed[0]).toBe(name === "sveltekit" && flags.length > 0 ? 1006 : 1001);
     await emulator.close();
   });
+
+  const realtime = "/api/fal/proxy/fal.run/demo/realtime/realtime";
+
+  function connect(path: string, headers: Record<string, string> = {}, protocol: string[] = []): Promise<WebSocket> {
+    const socket = new WebSocket(origin.replace("http:", "ws:") + path, protocol, { headers });
+    return new Promise((resolve, reject) => {
+      socket.once("open", () => resolve(socket)).once("error", reject);
+    });
+  }
+
+  it("carries a WebSocket as its very first request, for who is signed in", async () => {
+    // Next takes connections before it has run instrumentation.ts, and requests wait for that.
+    if (name === "nextjs") await fetch(`${origin}/api/config`);
+    await expect(connect(realtime, { origin })).rejects.toThrow("401");
+    const cookie = await signIn("ada");
+    await expect(connect(realtime, { cookie, origin: "https://evil.example" })).rejects.toThrow("403");
+    const socket = await connect(realtime, { cookie, origin });
+    const answer = once(socket, "message");
+    socket.send(JSON.stringify({ prompt: "a lighthouse", request_id: "1" }));
+    expect(JSON.parse(String((await answer)[0]))).toMatchObject({ prompt: "a lighthouse", request_id: "1" });
+    const closed = once(socket, "close");
+    socket.close(1000, "done");
+    expect((await closed)[0]).toBe(1000);
+  });
+
+  it("leaves the framework its own WebSocket, and nobody's is refused", { timeout: 20_000 }, async () => {
+    const nobodys = expect(connect("/chat", { origin })).rejects.toThrow("404");
+    if (flags.length > 0) {
+      const own = name === "nextjs" ? ["/_next/hmr?id=1"] : [await hotPath(), {}, ["vite-hmr"]];
+      (await connect(...(own as Parameters<typeof connect>))).terminate();
+    }
+    await nobodys;
+  });
+
+  /** Vite's client carries the token that its WebSocket asks for. */
+  async function hotPath(): Promise<string> {
+    const client = await fetch(`${origin}/@vite/client`).then((answer) => answer.text());
+    return `/?token=${/wsToken = "([^"]+)"/.exec(client)?.[1] ?? ""}`;
+  }
 
   async function signIn(user: string): Promise<string> {
     const answer = await fetch(`${origin}/api/session`, {

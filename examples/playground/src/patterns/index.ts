@@ -3,6 +3,7 @@ import { createBudgets } from "./budgets.ts";
 import { createErrors } from "./errors.ts";
 import { createPlatformHeaders } from "./platform-headers.ts";
 import { createQueue } from "./queue.ts";
+import { createRealtime } from "./realtime.ts";
 import { createRun } from "./run.ts";
 import { createStream } from "./stream.ts";
 import { createSubscribe } from "./subscribe.ts";
@@ -14,6 +15,7 @@ export const patterns: readonly CreatePattern[] = [
   createSubscribe,
   createQueue,
   createStream,
+  createRealtime,
   createUpload,
   createPlatformHeaders,
   createBudgets,

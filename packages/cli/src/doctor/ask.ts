@@ -1,6 +1,6 @@
 import { type IncomingMessage, request as requestHttp } from "node:http";
 import { request as requestHttps } from "node:https";
-import { codeOf, messageOf } from "../invalid.ts";
+import { codeOf, messageOf } from "../thrown.ts";
 
 /** An answer as far as the doctor looks at it. */
 export interface Answered {
@@ -26,22 +26,28 @@ const within = 10_000;
 const mostBytes = 64 * 1024;
 
 /** Asks without following redirects. Never rejects. `node:http` is used because `fetch` sends no handshakes. */
-export function ask(url: URL, { method = "GET", headers = {}, body }: Question): Promise<Answered | Unanswered> {
+export async function ask(url: URL, question: Question): Promise<Answered | Unanswered> {
+  try {
+    return await send(url, question);
+  } catch (error) {
+    return { why: codeOf(error) ?? messageOf(error) };
+  }
+}
+
+/** Rejects where nothing can be sent, as with a token that no header can hold. */
+function send(url: URL, { method = "GET", headers = {}, body }: Question): Promise<Answered> {
   const open = url.protocol === "https:" ? requestHttps : requestHttp;
-  return new Promise((resolve) => {
+  return new Promise((resolve, reject) => {
     const request = open(url, { method, headers: { accept: "application/json", ...headers }, agent: false });
     const timer = setTimeout(() => request.destroy(new Error(`no answer within ${within / 1000} s`)), within);
     request.once("close", () => clearTimeout(timer));
-    request.on("error", (error) => resolve({ why: codeOf(error) ?? messageOf(error) }));
+    request.on("error", reject);
     request.on("upgrade", (response, socket) => {
       socket.destroy();
       resolve(toAnswered(response, ""));
     });
     request.on("response", (response) => {
-      readText(response).then(
-        (text) => resolve(toAnswered(response, text)),
-        (error: unknown) => resolve({ why: messageOf(error) }),
-      );
+      readText(response).then((text) => resolve(toAnswered(response, text)), reject);
     });
     request.end(body);
   });

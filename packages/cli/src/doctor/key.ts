@@ -39,7 +39,8 @@ function upstreamOf(key: string | undefined): string | undefined {
 
 function createProbe(key: string | undefined): ReturnType<typeof createKeyway> {
   const placeholder = key === undefined ? { apiKey: "no-key:only-to-look" } : {};
-  return createKeyway({ authorize: () => null, endpoints: [], ...placeholder });
+  const limits = { global: { requests: { max: 0, per: "day" } } } as const;
+  return createKeyway({ authorize: () => null, endpoints: [], limits, ...placeholder });
 }
 
 /** Reads the status of a job that nobody has: fal.ai answers 401 to a wrong key and something else to a right one. */
@@ -54,5 +55,5 @@ async function tryKey(key: string): Promise<Finding> {
     return fault(`fal.ai refuses the key (${answer.status})`, makeOne);
   return answer.status >= 500
     ? warning(`fal.ai answered ${answer.status}`, "ask again later")
-    : ok("fal.ai takes the key");
+    : ok(`fal.ai does not refuse the key (${answer.status})`);
 }

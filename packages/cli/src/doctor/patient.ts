@@ -1,5 +1,5 @@
+import { invalidOption } from "@keyway/core";
 import { type Arguments, type Setting } from "../flags.ts";
-import { invalid } from "../invalid.ts";
 import { type Answered, type Question, type Unanswered, ask } from "./ask.ts";
 
 type DoctorSetting = "url" | "token" | "cookie" | "webhook" | "redis" | "online";
@@ -75,5 +75,5 @@ function toUrl(flag: string, text: string | undefined): URL | undefined {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url !== undefined && /^https?:$/.test(url.protocol) && url.username + url.password + url.search + url.hash === "")
     return url;
-  throw invalid(`${flag} takes a whole URL: ${flag} https://app.example/api/fal/proxy`);
+  throw invalidOption(`${flag} takes a whole URL: ${flag} https://app.example/api/fal/proxy`);
 }

@@ -1,5 +1,5 @@
 import { openSharedStore } from "../shared-store.ts";
-import { messageOf } from "../invalid.ts";
+import { messageOf } from "../thrown.ts";
 import { type Finding, fault, note, ok, warning } from "./finding.ts";
 
 const slow = 50;

@@ -23,9 +23,11 @@ export async function checkWebhook({ webhook }: Patient): Promise<readonly Findi
     return [fault(`nobody answers at ${url.href} (${answer.why})`, "start the app, or put --webhook right")];
   const { status } = answer;
   if (status === 401) return [ok(`${url.href} refuses a forged delivery`)];
-  if (!stated && (status === 404 || status === 405))
+  if (!stated && status >= 300 && status < 500)
     return [
-      note(`no webhook door at ${url.href}; results are read by polling. If there is one elsewhere: --webhook <url>`),
+      note(
+        `no webhook door at ${url.href} (${status}); results are read by polling. If there is one elsewhere: --webhook <url>`,
+      ),
     ];
   if (status >= 200 && status < 300)
     return [

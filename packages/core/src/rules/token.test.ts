@@ -77,6 +77,9 @@ describe("who gets a token", () => {
     expect(() => ask({ allowed_apps: ["lcm", "other"] }, ["fal-ai/lcm"], "proxied")).toThrow(
       expect.objectContaining({ code: "token_refused", log: expect.stringContaining('"<owner>/other"') }),
     );
+    expect(() => ask({ allowed_apps: ["me/app/fast/realtime"] }, ["fal-ai/lcm"], "proxied")).toThrow(
+      expect.objectContaining({ log: expect.stringContaining('{ "me/app/fast": { realtime: "token" } }') }),
+    );
   });
 });
 

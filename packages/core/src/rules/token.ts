@@ -79,9 +79,10 @@ function coversAlias(segments: readonly string[], alias: string): boolean {
 }
 
 function refuseApp(app: string): ProxyError {
+  const pattern = app.includes("/") ? withoutPath(app.split("/")).join("/") : `<owner>/${app}`;
   return new ProxyError("token_refused", {
     message: `Tokens for "${app}" are not given out by this app.`,
-    log: `a token for "${app}" was refused, so the client's direct connection will not open. To allow it write endpoints: { "<owner>/${app.split("/").at(-1)}": { realtime: "token" } }, or connect through the proxy`,
+    log: `a token for "${app}" was refused, so the client's direct connection will not open. To allow it write endpoints: { "${pattern}": { realtime: "token" } }, or connect through the proxy`,
   });
 }
 

@@ -3,6 +3,7 @@ import { toFields } from "../fields.ts";
 import type { Image } from "./image.ts";
 import { toImageInput } from "./image-input.ts";
 import { drawPicture } from "./picture.ts";
+import { toSeed } from "./random.ts";
 import { toDataUrl } from "./stream.ts";
 
 /** What the realtime demo answers to each message. */
@@ -18,8 +19,10 @@ export interface RealtimeOutput {
 export function realtime(input: unknown, context: AppContext): RealtimeOutput {
   const { prompt, seed, width, height } = toImageInput(input, 256);
   context.setUnits(1);
-  const { request_id } = toFields(input);
-  const url = toDataUrl(drawPicture({ seed, width, height }));
+  const { request_id, seed: stated } = toFields(input);
+  // Unlike with the others the prompt counts beside a seed: both change while the page is open.
+  const scene = stated === undefined ? seed : toSeed(`${prompt}\n${seed}`);
+  const url = toDataUrl(drawPicture({ seed: scene, width, height }));
   const output = { images: [{ url, width, height, content_type: "image/png" as const }], seed, prompt };
   return request_id === undefined ? output : { ...output, request_id };
 }

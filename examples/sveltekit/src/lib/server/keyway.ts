@@ -20,11 +20,12 @@ export const keyway = createKeyway({
     return user === undefined ? null : callerOf(user);
   },
   // What a call costs, in US dollars: see fal.ai's prices for your models, or ask for them with loadPrices().
+  // Real time goes through this app; "token" also lets a page connect to fal.ai by itself, where these limits do not reach.
   endpoints: {
-    "demo/realtime": { price: { perMinute: 0.06 }, realtime: "proxied" },
+    "demo/realtime": { price: { perMinute: 0.06 }, realtime: "token" },
     "demo/**": { price: { perUnit: 0.01 } },
     "fal-ai/flux/schnell": { price: { perUnit: 0.003 } },
-    "fal-ai/**": { price: { perUnit: 0.03 } },
+    "fal-ai/**": { price: { perUnit: 0.03 }, realtime: "token" },
   },
   limits: {
     caller: { budget: { usd: 1, per: "day" } },

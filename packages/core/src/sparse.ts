@@ -1,0 +1,18 @@
+import type { Settings } from "./options.ts";
+
+/** What fails for every call alike is said once in a while. Milliseconds. */
+const lineEvery = 10_000;
+const lines = new WeakMap<Settings, Map<SparseLine, number>>();
+
+/** Lines of the log that a store which is down would write for every call. */
+export type SparseLine = "store" | "settle";
+
+/** Whether it is time to say such a line again. */
+export function isDue(settings: Settings, line: SparseLine): boolean {
+  const said = lines.get(settings) ?? new Map<SparseLine, number>();
+  lines.set(settings, said);
+  const now = settings.now();
+  if (Math.abs(now - (said.get(line) ?? Number.NEGATIVE_INFINITY)) < lineEvery) return false;
+  said.set(line, now);
+  return true;
+}
