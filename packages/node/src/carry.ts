@@ -354,6 +354,7 @@ function finish(run: Run, ending: Ending, error?: unknown): void {
   const status = run.res.headersSent ? run.answer?.status : undefined;
   const incomplete = run.exchange.up.body === "stream" && !run.req.complete;
   run.exchange.end(ending, { status, bytesIn: run.bytesIn, bytesOut: run.bytesOut, error, incomplete });
+  run.runtime.open.delete(run);
   run.done();
 }
 
