@@ -35,5 +35,11 @@ export const keyway: Keyway = createKeyway({
   },
   publicUrl: settings.publicOrigin && settings.publicOrigin + mount,
   upstream: upstream.emulatorUrl === undefined ? undefined : { url: upstream.emulatorUrl, key: "emulator" },
+  // Told by fal.ai of every finished job, once, also when its caller has long left. A real app writes it to its database.
+  webhooks: {
+    onResult: ({ caller, endpoint, requestId, status }) =>
+      console.log(`${caller}'s job ${requestId} of ${endpoint} is over: ${status}`),
+    allow: settings.webhookOrigins,
+  },
   observe: publishEvent,
 });

@@ -14,9 +14,10 @@ const server = createServer(app);
 const page = settings.isDevelopingPage ? await createDevPage(mount) : createBuiltPage();
 app.disable("x-powered-by");
 
-// The proxy comes before body parsers: it forwards bodies byte for byte.
+// Both come before body parsers: the proxy forwards bodies byte for byte, and webhooks are signed over them.
 const proxy = createHandler(keyway);
 app.use(mount, proxy);
+app.post("/api/fal/webhook", proxy.webhook);
 server.on("upgrade", proxy.upgrade);
 
 app.use("/api", (_req, res, next) => {

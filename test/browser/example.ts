@@ -15,19 +15,29 @@ export type ExampleName = keyof typeof servers;
 /** An example in a process of its own. */
 export interface Example {
   readonly port: number;
+  /** What it has printed since it listens. */
+  readonly said: () => string;
   /** Asks it to leave, and waits until it has. Rejects when it left badly. */
   readonly close: () => Promise<void>;
 }
 
 /** Starts an example on a free port unless `PORT` is given. */
-export async function startExample(name: ExampleName, env: Readonly<Record<string, string>>): Promise<Example> {
+export async function startExample(
+  name: ExampleName,
+  env: Readonly<Record<string, string>>,
+  flags: readonly string[] = [],
+): Promise<Example> {
   const server = join(import.meta.dirname, "../../examples", servers[name]);
-  const child = spawn(process.execPath, ["--conditions=@keyway/source", server], {
+  const child = spawn(process.execPath, ["--conditions=@keyway/source", server, ...flags], {
     env: { PATH: process.env["PATH"], PORT: "0", ...env },
     stdio: ["ignore", "pipe", "inherit"],
   });
+  const port = await portOf(child);
+  let said = "";
+  child.stdout.on("data", (bytes: Buffer) => (said += bytes.toString()));
   return {
-    port: await portOf(child),
+    port,
+    said: () => said,
     async close() {
       const left = once(child, "exit");
       child.kill("SIGTERM");

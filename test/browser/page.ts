@@ -4,12 +4,12 @@ import { type RecordedCall, createEmulator } from "@keyway/emulator";
 import type { Browser, BrowserContextOptions } from "playwright-core";
 import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { canary, found } from "../secrets/canary.ts";
-import { watchSockets } from "./sockets.ts";
 import { listenOnFreePort } from "../upstream.ts";
 import { token, watchAnswers } from "./answers.ts";
 import { describeInBrowser } from "./browser.ts";
 import { type Example, type ExampleName, startExample } from "./example.ts";
 import { type FalRun, startFalRun } from "./fal-run.ts";
+import { tryByToken, tryProxied } from "./live.ts";
 import { type Playground, drivePlayground, findBarriers, keepScreenshot, sidewaysScroll } from "./playground.ts";
 
 const lan = "10.0.0.5";
@@ -162,22 +162,7 @@ export function tryPage(name: ExampleName): void {
         await serverSaw(/stream POST.*demo\/stream.*200/);
       });
 
-      it("real time, through the proxy", async () => {
-        const { choose, press, ends, picture, response, serverSaw } = playground;
-        await choose("Real time");
-        const sockets = await watchSockets(playground.page);
-        await press("Connect");
-        await serverSaw(/realtime GET.*demo\/realtime.*under way/);
-        await typeLive(playground);
-        expect(await picture()).toEqual([256, 256]);
-        await press("Stop");
-        await ends("Closed");
-        await response.getByText(/^\d+ pictures, the last after/).waitFor();
-        await serverSaw(/realtime GET.*demo\/realtime.*101/);
-        const [socket] = await sockets();
-        expect(socket?.url).toBe(`${origin.replace("http", "ws")}/api/fal/proxy/fal.run/demo/realtime`);
-        for (const text of socket?.texts ?? []) expect([found(text), token.test(text)]).toEqual([[], false]);
-      });
+      it("real time, through the proxy", () => tryProxied(playground, origin));
 
       it("upload of a 5 KB file that is the input", async () => {
         const { choose, field, press, ends, picture, serverSaw } = playground;
@@ -228,6 +213,24 @@ export function tryPage(name: ExampleName): void {
         expect(problems()).toEqual([expect.stringContaining(`responded with a status of ${status}`)]); // the browser's own line
       });
 
+      it("leave, come back: it is there", async () => {
+        const { page, choose, field, press, ends, picture, response, serverSaw } = playground;
+        await page.reload();
+        await choose("Leave, come back");
+        await field("Endpoint").fill("demo/image");
+        await press("Submit");
+        await ends("Queued");
+        const id = /"request_id": "([^"]+)"/.exec(await response.innerText())?.[1] ?? "";
+        await page.reload();
+        const latest = page.getByRole("region", { name: "Your jobs" }).getByRole("listitem").first();
+        await latest.getByRole("radio", { name: /^demo\/image .* done$/, checked: true }).waitFor();
+        await press("Show the result");
+        await ends("Answered");
+        expect(await picture()).toEqual([512, 512]);
+        expect(await response.innerText()).toContain(id);
+        await serverSaw(/result GET.*200/);
+      });
+
       it("budgets of two users, spent and refused", async () => {
         const { page, choose, field, press, ends, failure, problems, picture, serverSaw } = playground;
         await page.reload();
@@ -259,7 +262,13 @@ export function tryPage(name: ExampleName): void {
         await choose("Run");
         await press("Run");
         expect(await failure()).toMatch(/401[^]*unauthorized/);
-        expect(problems()).toEqual([expect.stringContaining("responded with a status of 401")]);
+        await choose("Real time");
+        await press("Connect");
+        expect(await failure()).toContain("The connection was refused or broke off.");
+        expect(problems()).toEqual([
+          expect.stringContaining("responded with a status of 401"),
+          expect.stringMatching(/^WebSocket connection to .* failed/),
+        ]);
       });
 
       it("nothing that the browser was given holds the key or a token", async () => {
@@ -275,21 +284,9 @@ export function tryPage(name: ExampleName): void {
     it("real time, by token, with the client unchanged", async () => {
       const { playground } = await open(browser(), desktop);
       onTestFinished(() => playground.page.context().close());
-      const { page, signIn, choose, field, press, ends, picture, serverSaw } = playground;
-      await page.goto(origin);
-      await signIn("ada");
-      await choose("Real time");
-      await field("By token").check();
-      const sockets = await watchSockets(page);
-      await press("Connect");
-      await typeLive(playground);
-      expect(await picture()).toEqual([256, 256]);
-      await press("Stop");
-      await ends("Closed");
-      expect((await sockets()).map(({ url }) => url)).toEqual([
-        expect.stringMatching(/^wss:\/\/fal\.run\/demo\/realtime\?fal_jwt_token=eyJ/),
-      ]);
-      await serverSaw(/token POST.*200/);
+      await playground.page.goto(origin);
+      await playground.signIn("ada");
+      await tryByToken(playground);
       expect(playground.problems()).toEqual([]);
     });
 
@@ -366,23 +363,6 @@ export function tryPage(name: ExampleName): void {
       expect(playground.problems()).toEqual([]);
     });
   });
-}
-
-/** Changes the prompt a few times while connected; each change brings another picture. */
-async function typeLive({ field, response }: Playground): Promise<void> {
-  const picture = response.getByRole("img", { name: "Newest result" });
-  const seen = new Set<string | null>();
-  for (const prompt of ["a boat", "a boat at night", "a boat at sea"]) {
-    await field("Prompt").fill(prompt);
-    await expect.poll(async () => seen.has(await picture.getAttribute("src")), { timeout: 10_000 }).toBe(false);
-    seen.add(await picture.getAttribute("src"));
-  }
-  expect(
-    await response
-      .getByRole("img", { name: /^Round trips: \d+ pictures/ })
-      .locator("rect")
-      .count(),
-  ).toBeGreaterThan(2);
 }
 
 interface Opened {

@@ -9,6 +9,7 @@ import { describeInBrowser } from "./browser.ts";
 import { bundleClientPage } from "./bundle.ts";
 import type { ClientPage } from "./client-page.ts";
 import { type FalRun, startFalRun } from "./fal-run.ts";
+import { bundleDocs } from "./realtime-docs.ts";
 import { converse } from "./realtime-page.ts";
 import { type Site, startSite } from "./site.ts";
 import { type SeenSocket, watchSockets } from "./sockets.ts";
@@ -36,7 +37,7 @@ describeInBrowser("the official client in real time", lead, (browser) => {
       script: await bundleClientPage(),
       options: (origin) => ({
         authorize: byName,
-        endpoints: { "demo/realtime": { realtime: "token" }, "demo/echo": {}, "me/**": {} },
+        endpoints: { "demo/realtime": { realtime: "token" }, "demo/echo": {}, "fal-ai/**": { realtime: "token" } },
         upstream: { url, key: canary },
         publicUrl: origin(app) + mountPath,
       }),
@@ -63,7 +64,7 @@ describeInBrowser("the official client in real time", lead, (browser) => {
 
   describe("through the proxy", () => {
     it.each([
-      ["MessagePack", {}],
+      ["W26, W27: MessagePack", {}],
       ["JSON text", { text: true }],
     ])("%s both ways, and neither key nor token in anything that the browser sees", async (_name, encoding) => {
       const inputs = [{ n: 1, request_id: "r1" }, { n: 2, text: "é😀" }, { n: 3 }];
@@ -85,6 +86,9 @@ describeInBrowser("the official client in real time", lead, (browser) => {
       expect(emulator.calls.map(({ kind, headers }) => [kind, keysOf(headers)])).toEqual([
         ["realtime", [`Key ${canary}`]],
       ]);
+      const crossed = emulator.calls[0]?.headers.map(([header]) => header.toLowerCase()).join(" ");
+      expect(crossed).not.toMatch(/cookie|origin|referer|forwarded|protocol/);
+      expect(emulator.calls[0]?.url).toBe("/fal.run/demo/echo/realtime?max_buffering=2");
       expect(socket?.texts.join("\n")).not.toContain("fal_jwt_token");
       for (const text of [...(socket?.texts ?? []), ...(await answers()), ...said]) {
         expect(found(text)).toEqual([]);
@@ -111,7 +115,8 @@ describeInBrowser("the official client in real time", lead, (browser) => {
       });
       expect(results).toEqual([{}]);
       expect(errors).toEqual([{ status, message: expect.stringContaining(words) as string }]);
-      for (const text of (await sockets()).flatMap(({ texts }) => texts)) expect(found(text)).toEqual([]);
+      const seen = (await sockets()).flatMap(({ texts }) => texts);
+      for (const text of [...seen, ...errors.map(({ message }) => message), ...said]) expect(found(text)).toEqual([]);
     });
 
     it("connects anew when fal has closed for want of inputs", async () => {
@@ -196,6 +201,21 @@ describeInBrowser("the official client in real time", lead, (browser) => {
         'There is no token for demo/echo/path/realtime: Tokens for "demo/echo/path/realtime" are not given out by this app.',
       );
       expect([await sockets(), emulator.calls]).toEqual([[], []]);
+    });
+  });
+
+  describe("what docs/real-time.md shows", () => {
+    it("runs in a page", async () => {
+      const scripts = await bundleDocs();
+      expect([...scripts.keys()]).toEqual(["through-proxy.ts", "own-socket.ts", "by-token.ts"]);
+      for (const [name, content] of scripts) {
+        await page.reload();
+        await page.addScriptTag({ content });
+        const shown = await page.waitForFunction(
+          () => Reflect.get(globalThis, "shown") ?? Reflect.get(globalThis, "told"),
+        );
+        expect(await shown.jsonValue(), name).toMatchObject({ prompt: "a lighthouse at dusk" });
+      }
     });
   });
 });

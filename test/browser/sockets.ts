@@ -21,7 +21,9 @@ interface Watched extends SeenSocket {
  * Watches every WebSocket that the page opens from now on, headers of handshakes included. The returned function waits until they are
  * closed, because the browser tells of frames a little late.
  */
-export async function watchSockets(page: Page): Promise<() => Promise<readonly SeenSocket[]>> {
+export async function watchSockets(
+  page: Page,
+): Promise<(which?: (socket: SeenSocket) => boolean) => Promise<readonly SeenSocket[]>> {
   const seen = new Map<string, Watched>();
   const session = await page.context().newCDPSession(page);
   await session.send("Network.enable");
@@ -48,8 +50,8 @@ export async function watchSockets(page: Page): Promise<() => Promise<readonly S
   });
   session.on("Network.webSocketFrameError", ({ requestId, errorMessage }) => note(requestId, errorMessage));
   session.on("Network.webSocketClosed", ({ requestId }) => seen.get(requestId)?.end());
-  return async () => {
-    const sockets = [...seen.values()];
+  return async (which = () => true) => {
+    const sockets = [...seen.values()].filter((socket) => which(socket));
     await Promise.all(sockets.map(({ over }) => over));
     return sockets;
   };

@@ -12,6 +12,7 @@ export interface Fault {
 const node = ["conformance/node.test.ts"];
 const web = ["conformance/web.test.ts"];
 const express = ["express.test.ts"];
+const webhooks = ["webhooks/flow.test.ts"];
 
 export const faults: readonly Fault[] = [
   {
@@ -207,5 +208,53 @@ export const faults: readonly Fault[] = [
     package: "node",
     replace: { "  run.upload?.destroy();\n": "  run.upload?.removeAllListeners();\n" },
     seenBy: node,
+  },
+  {
+    name: "a socket's close frame stands in the middle of a message",
+    package: "node",
+    replace: { "if (!lane.scanner.atBorder()) {": "if (lane.bytes < 0) {" },
+    seenBy: ["sockets/life.test.ts"],
+  },
+  {
+    name: "a socket's slow reader is not waited for",
+    package: "node",
+    replace: { "    lane.from.pause();\n    lane.stall ??=": "    lane.stall ??=" },
+    seenBy: ["sockets/life.test.ts", "sockets/load.test.ts"],
+  },
+  {
+    name: "a socket's caller who leaves during the dial is not noticed",
+    package: "node",
+    replace: { 'socket.on("data", onData).on("end", leave).on("close", leave);': 'socket.on("data", onData);' },
+    seenBy: ["sockets/handshakes.test.ts"],
+  },
+  {
+    name: "a socket's upgrade is answered by every mount",
+    package: "node",
+    replace: { "  if (taken.has(req)) return false;\n": "" },
+    seenBy: ["sockets/attach.test.ts"],
+  },
+  {
+    name: "a webhook's signature is not checked",
+    package: "core",
+    replace: { "if (await isSigned(key, signature, message)) return true;": "return true;" },
+    seenBy: webhooks,
+  },
+  {
+    name: "a webhook's time is not checked",
+    package: "core",
+    replace: { 'if (!(Math.abs(now - timestamp) <= tolerance)) return refuse("timestamp_outside_window");': "" },
+    seenBy: webhooks,
+  },
+  {
+    name: "whoever delivers a webhook is taken for ours",
+    package: "core",
+    replace: { 'return tag === undefined ? "no_tag" : "wrong_tag";': "return undefined;" },
+    seenBy: webhooks,
+  },
+  {
+    name: "a delivery is handled without a claim",
+    package: "core",
+    replace: { "if (await settings.askStore((store) => store.claim(key, handlerLease))) return": "return" },
+    seenBy: webhooks,
   },
 ];

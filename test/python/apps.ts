@@ -14,7 +14,15 @@ export interface App {
   readonly close: () => Promise<void>;
 }
 
-export async function startApp(name: ExampleName, upstream: string, certificate: Certificate): Promise<App> {
+/** What an example is told of the world around it. */
+interface Surroundings {
+  readonly upstream: string;
+  /** Where callers may have results sent. */
+  readonly hooks: string;
+  readonly certificate: Certificate;
+}
+
+export async function startApp(name: ExampleName, { upstream, hooks, certificate }: Surroundings): Promise<App> {
   const port = await freePort();
   const front = await startFront(port, certificate);
   const example = await startExample(name, {
@@ -22,6 +30,7 @@ export async function startApp(name: ExampleName, upstream: string, certificate:
     PORT: String(port),
     PUBLIC_URL: front.origin,
     KEYWAY_UPSTREAM: upstream,
+    WEBHOOK_ORIGINS: hooks,
     FAL_KEY: "kept-key-id:kept-key-secret",
   });
   return {

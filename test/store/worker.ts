@@ -1,7 +1,7 @@
 /** A process of its own with a store, or a whole proxy, on the Redis it is told. Started by {@link startWorker}. */
 import { createServer } from "node:http";
 import { type AddressInfo } from "node:net";
-import { createNodeProxy } from "@keyway/node";
+import { type ResultEvent, createNodeProxy } from "@keyway/node";
 import { createRedisStore } from "@keyway/redis";
 import { admissionOf, holdOf } from "./admissions.ts";
 import { openClient } from "./clients.ts";
@@ -11,7 +11,9 @@ const { client: name, port, namespace, upstream }: Start = JSON.parse(process.ar
 const { client } = openClient(name, port);
 const store = createRedisStore({ client, namespace, timeout: 5000 });
 
-async function serve(): Promise<number> {
+const told: unknown[] = [];
+
+async function serve(webhookUrl: string | undefined): Promise<number> {
   const proxy = createNodeProxy({
     authorize: () => ({ id: "ann" }),
     endpoints: ["demo/**"],
@@ -19,10 +21,22 @@ async function serve(): Promise<number> {
     store,
     upstream,
     timeouts: { store: 5000 },
+    secret: "a secret that both share",
+    ...(webhookUrl === undefined ? {} : { webhooks: { url: webhookUrl, onResult: note } }),
   });
-  const server = createServer((request, response) => void proxy.handle(request, response)).listen(0, "127.0.0.1");
+  const server = createServer((request, response) => {
+    void (request.url?.startsWith("/hook") ? proxy.webhook(request, response) : proxy.handle(request, response));
+  }).listen(0, "127.0.0.1");
   await new Promise((resolve) => server.once("listening", resolve));
   return (server.address() as AddressInfo).port;
+}
+
+/** Takes its time, so that copies meet one that is not over. */
+async function note({ caller, requestId }: ResultEvent): Promise<void> {
+  await new Promise((resolve) => {
+    setTimeout(resolve, 50);
+  });
+  told.push({ caller, requestId });
 }
 
 /** Any calls in any order; answers how much was charged here. */
@@ -51,7 +65,9 @@ async function trade(calls: number): Promise<number> {
 async function carryOut(order: Order): Promise<unknown> {
   switch (order.do) {
     case "serve":
-      return serve();
+      return serve(order.webhookUrl);
+    case "told":
+      return told;
     case "hold": {
       const holds = Array.from({ length: order.count }, () => holdOf({ leaseMs: order.leaseMs, micros: 1 }));
       return Promise.all(holds.map(async (hold) => (await store.admit(admissionOf({ hold }))).ok));

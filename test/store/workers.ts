@@ -12,7 +12,8 @@ export interface Start {
 }
 
 export type Order =
-  | { readonly do: "serve" }
+  | { readonly do: "serve"; readonly webhookUrl?: string }
+  | { readonly do: "told" }
   | { readonly do: "hold"; readonly count: number; readonly leaseMs: number }
   | { readonly do: "settle"; readonly jobs: readonly string[] }
   | { readonly do: "trade"; readonly calls: number };

@@ -1,4 +1,4 @@
-import { type JsonWebKey, type KeyObject, createHash, generateKeyPairSync, sign } from "node:crypto";
+import { type JsonWebKey, type KeyObject, createHash, createPublicKey, generateKeyPairSync, sign } from "node:crypto";
 
 /** A key pair in the place of fal's. */
 export interface Signer {
@@ -7,10 +7,9 @@ export interface Signer {
   headers(body: Uint8Array, more?: { requestId?: string; userId?: string; now?: number }): Record<string, string>;
 }
 
-export function createSigner(): Signer {
-  const { privateKey, publicKey } = generateKeyPairSync("ed25519");
+export function createSigner(privateKey: KeyObject = generateKeyPairSync("ed25519").privateKey): Signer {
   return {
-    jwks: { keys: [publicKey.export({ format: "jwk" })] },
+    jwks: { keys: [createPublicKey(privateKey).export({ format: "jwk" })] },
     headers(body, { requestId = "req-1", userId = "user-1", now = Math.floor(Date.now() / 1000) } = {}) {
       return signedHeaders(privateKey, body, { requestId, userId, timestamp: String(now) });
     },

@@ -20,12 +20,12 @@ export interface Endpoints {
 export interface PatternContext {
   readonly fal: FalClient;
   readonly endpoints: Endpoints;
-  /** Keyway's mount. */
-  readonly proxyUrl: string;
   /** True when the local emulator answers for fal.ai. */
   readonly emulator: boolean;
   /** The lines that make the client, as they stand above every example. */
   readonly client: string;
+  /** Keyway's mount. */
+  readonly proxyUrl: string;
   readonly usage: UsageReader;
   /** Makes this user the one who is signed in. */
   readonly signInAs: (user: string) => Promise<void>;

@@ -23,6 +23,7 @@ export interface OwnJob {
 /** Answers what stands below `<mount>/~keyway/`. */
 export async function answerOwnRoute(route: string, door: Door, settings: Settings, trace: Trace): Promise<Answer> {
   if (route !== "/jobs") throw new ProxyError("route_not_found");
+  trace.route = "jobs";
   const { head } = door;
   if (head.method !== "GET" || head.upgrade)
     throw new ProxyError("method_refused", { message: "The list of jobs takes GET.", headers: [["allow", "GET"]] });

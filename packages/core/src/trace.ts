@@ -11,6 +11,8 @@ import type { Ending, Use } from "./seam.ts";
 export interface Trace {
   call: Call | undefined;
   caller: KnownCaller | undefined;
+  /** A route of our own, in place of a call. */
+  route: "jobs" | undefined;
   decided(outcome: "admitted" | "refused" | "answered", status: number | undefined, code: ErrorCode | undefined): void;
   finished(ending: Ending, use: Use, upstreamStatus: number | undefined, refusal: ProxyError | undefined): void;
   /** A refusal that `dryRun` let pass. */
@@ -42,7 +44,7 @@ export function createTrace(head: Head, settings: Settings): Trace {
           id,
           time: settings.now(),
           method: head.method.slice(0, 20),
-          kind: call?.kind,
+          kind: call?.kind ?? trace.route,
           endpoint,
           caller: caller?.hash,
         }),
@@ -56,6 +58,7 @@ export function createTrace(head: Head, settings: Settings): Trace {
   const trace: Trace = {
     call: undefined,
     caller: undefined,
+    route: undefined,
     decided(outcome, status, code) {
       if (admitted) return;
       admitted = true;

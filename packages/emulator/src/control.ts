@@ -17,6 +17,8 @@ export function answerControl(
       return about(platform);
     case "__calls":
       return answerCalls(request.method, platform);
+    case "__deliveries":
+      return request.method === "GET" ? json(200, platform.deliveries.list) : methodRefused(["GET"]);
     case "__faults":
       return answerFaults(request.method, body, platform);
     default:
@@ -25,7 +27,12 @@ export function answerControl(
 }
 
 function about({ apps }: Platform): WholeAnswer {
-  return json(200, { name: "@keyway/emulator", hosts, apps: apps.names, routes: ["/__calls", "/__faults"] });
+  return json(200, {
+    name: "@keyway/emulator",
+    hosts,
+    apps: apps.names,
+    routes: ["/__calls", "/__deliveries", "/__faults"],
+  });
 }
 
 function answerCalls(method: string | undefined, { calls }: Platform): WholeAnswer {

@@ -4,6 +4,7 @@ import type { Duplex } from "node:stream";
 import { WebSocketServer } from "ws";
 import type { App } from "./app.ts";
 import type { RecordedCall } from "./calls.ts";
+import type { RecordedDelivery } from "./deliveries.ts";
 import type { Faults } from "./faults.ts";
 import { handleHttp } from "./http.ts";
 import { resolveOptions, type EmulatorOptions } from "./options.ts";
@@ -35,7 +36,9 @@ export interface Emulator {
   nextCall(matches?: (call: RecordedCall) => boolean): Promise<RecordedCall>;
   /** What is to go wrong. */
   readonly faults: Faults;
-  /** Forgets calls, faults, jobs and files, and starts the ids again. Apps and open connections stay. */
+  /** Tries of bringing results to webhooks, oldest first. Live; the last 1,000 are kept. */
+  readonly deliveries: readonly RecordedDelivery[];
+  /** Forgets calls, deliveries, faults, jobs and files, and starts the ids again. Apps and open connections stay. */
   reset(): void;
 }
 
@@ -97,6 +100,7 @@ export function createEmulator(options: EmulatorOptions = {}): Emulator {
       server = undefined;
       platform.origin = undefined;
       const closed = closing === undefined ? undefined : new Promise((resolve) => closing.close(resolve));
+      platform.deliveries.reset();
       platform.jobs.reset();
       for (const socket of open) socket.destroy();
       closing?.closeAllConnections(); // those that have sent nothing yet
@@ -106,7 +110,10 @@ export function createEmulator(options: EmulatorOptions = {}): Emulator {
     calls: platform.calls.list,
     nextCall: (matches = () => true) => platform.calls.next(matches),
     faults: platform.faults,
+    deliveries: platform.deliveries.list,
     reset() {
+      platform.deliveries.reset();
+      platform.deliveries.clear();
       platform.jobs.reset();
       platform.calls.clear();
       platform.faults.clear();

@@ -26,8 +26,26 @@ export interface Fault {
   readonly drop?: boolean;
   /** Bytes that are not HTTP come instead of an answer. */
   readonly garbage?: boolean;
+  /** Meets no call but a webhook delivery. */
+  readonly delivery?: DeliveryFault;
   /** What goes wrong once a real-time connection stands; `cutAfterBytes` and `stallAfterBytes` are for HTTP answers. */
   readonly session?: SessionFault;
+}
+
+/** What is to go wrong with a webhook delivery. */
+export interface DeliveryFault {
+  /** Signed by a key that is not in the key set. */
+  readonly signature?: "wrong";
+  /** Signed right, for another account of this id. */
+  readonly account?: string;
+  /** Signed right, with a timestamp so many seconds old. */
+  readonly lateSeconds?: number;
+  /** So many at once in place of one. */
+  readonly copies?: number;
+  /** Its JSON is written anew after it was signed: the same value, other bytes. */
+  readonly reserialised?: boolean;
+  /** It is never sent. */
+  readonly lost?: boolean;
 }
 
 /** The faults waiting to happen, first come first served. */
@@ -41,10 +59,20 @@ export interface Faults {
 export interface FaultSource extends Faults {
   /** The first fault that this call meets, used once. */
   take(call: Call, method: string): Fault | undefined;
+  /** The first fault that a delivery for this app or endpoint meets, used once. */
+  takeDelivery(app: string, endpoint: string): DeliveryFault | undefined;
 }
 
 export function createFaults(): FaultSource {
   let waiting: { readonly fault: Fault; left: number }[] = [];
+
+  function use(entry: (typeof waiting)[number] | undefined): Fault | undefined {
+    if (entry === undefined) return undefined;
+    entry.left -= 1;
+    if (entry.left <= 0) waiting = waiting.filter((other) => other !== entry);
+    return entry.fault;
+  }
+
   return {
     add(fault) {
       const entry = { fault, left: fault.times === "always" ? Infinity : (fault.times ?? 1) };
@@ -59,13 +87,8 @@ export function createFaults(): FaultSource {
     get list() {
       return waiting.map(({ fault }) => fault);
     },
-    take(call, method) {
-      const entry = waiting.find(({ fault }) => meets(fault, call, method));
-      if (entry === undefined) return undefined;
-      entry.left -= 1;
-      if (entry.left <= 0) waiting = waiting.filter((other) => other !== entry);
-      return entry.fault;
-    },
+    take: (call, method) => use(waiting.find(({ fault }) => meets(fault, call, method))),
+    takeDelivery: (app, endpoint) => use(waiting.find(({ fault }) => meetsDelivery(fault, app, endpoint)))?.delivery,
   };
 }
 
@@ -107,6 +130,7 @@ const checks: Readonly<Record<string, (value: unknown) => boolean>> = {
   stallAfterBytes: isCount,
   drop: (value) => typeof value === "boolean",
   garbage: (value) => typeof value === "boolean",
+  delivery: isObject,
   session: isSessionFault,
 };
 
@@ -133,7 +157,12 @@ function isObject(value: unknown): value is object {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-function meets({ match }: Fault, call: Call, method: string): boolean {
+function meetsDelivery({ match, delivery }: Fault, app: string, endpoint: string): boolean {
+  return delivery !== undefined && (match?.app === undefined || match.app === app || match.app === endpoint);
+}
+
+function meets({ match, delivery }: Fault, call: Call, method: string): boolean {
+  if (delivery !== undefined) return false;
   if (match?.kind !== undefined && match.kind !== call.kind) return false;
   if (match?.method !== undefined && match.method !== method) return false;
   return match?.app === undefined || match.app === call.app || match.app === call.endpoint;

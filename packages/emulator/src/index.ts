@@ -5,6 +5,7 @@ export { reply, type Reply, type ReplyOptions } from "./reply.ts";
 export type { HeaderLine } from "./answer.ts";
 export type { CallKind } from "./call.ts";
 export type { CallEnd, RecordedCall } from "./calls.ts";
-export type { Fault, Faults } from "./faults.ts";
+export type { DeliveryFault, Fault, Faults } from "./faults.ts";
+export type { RecordedDelivery } from "./deliveries.ts";
 export type { SessionFault } from "./session-fault.ts";
 export type { InfrastructureError, NamedError } from "./errors.ts";

@@ -44,6 +44,8 @@ export interface EmulatorOptions {
   readonly fallback?: boolean;
   /** Time without an event after which a stream gets a `: ping` line, in real milliseconds. 15,000 by default. */
   readonly pingMs?: number;
+  /** The account that webhook deliveries are signed for. `"emulator-account"` by default. */
+  readonly webhookUserId?: string;
   readonly realtime?: {
     /** Time of waiting for input after which a socket gets TIMEOUT and closes 1000, in real milliseconds. 30,000 by default. */
     readonly idleMs?: number;
@@ -78,6 +80,7 @@ export interface Settings {
   readonly strict: { readonly urls: boolean; readonly tokens: boolean };
   readonly fallback: boolean;
   readonly pingMs: number;
+  readonly webhookUserId: string;
   readonly realtime: {
     readonly idleMs: number;
     readonly refusal: "message" | "forbidden" | "handshake";
@@ -106,6 +109,7 @@ export function resolveOptions(options: EmulatorOptions): Settings {
     strict: { urls: options.strict?.urls ?? false, tokens: options.strict?.tokens ?? false },
     fallback: options.fallback ?? true,
     pingMs: toTimer(atLeast("pingMs", options.pingMs ?? 15_000, 1)),
+    webhookUserId: options.webhookUserId ?? "emulator-account",
     realtime: {
       idleMs: toTimer(atLeast("realtime.idleMs", options.realtime?.idleMs ?? 30_000, 1)),
       refusal: options.realtime?.refusal ?? "message",

@@ -1,6 +1,7 @@
 import { createApps, type Apps } from "./apps.ts";
 import { createCalls, type Calls } from "./calls.ts";
 import { createClock, type Clock } from "./clock.ts";
+import { createDeliveries, type Deliveries } from "./deliveries.ts";
 import { createFaults, type FaultSource } from "./faults.ts";
 import { createFiles, type Files } from "./files.ts";
 import { createIds, type Ids } from "./ids.ts";
@@ -21,6 +22,7 @@ export interface Platform {
   readonly faults: FaultSource;
   readonly calls: Calls;
   readonly webhookKey: WebhookKey;
+  readonly deliveries: Deliveries;
   /** Where the emulator listens, such as `http://127.0.0.1:4100`; undefined while it does not. */
   origin: string | undefined;
   /** Direct calls being answered. */
@@ -29,6 +31,8 @@ export interface Platform {
 
 export function createPlatform(settings: Settings): Platform {
   const clock = createClock(settings.now, settings.timeScale);
+  const faults = createFaults();
+  const webhookKey = createWebhookKey(settings.seed);
   return {
     settings,
     clock,
@@ -37,9 +41,10 @@ export function createPlatform(settings: Settings): Platform {
     jobs: createJobs(settings, clock),
     files: createFiles(),
     tokens: createTokens(settings),
-    faults: createFaults(),
+    faults,
     calls: createCalls(settings.recordedBytes),
-    webhookKey: createWebhookKey(settings.seed),
+    webhookKey,
+    deliveries: createDeliveries(settings, clock, webhookKey, faults),
     origin: undefined,
     direct: 0,
   };

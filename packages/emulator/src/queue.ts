@@ -13,7 +13,7 @@ export function submit(exchange: Exchange): Answer {
   const { platform, call, requestId } = exchange;
   const app = platform.apps.find(call.endpoint, "submit");
   if (app === undefined) return unknownApplication(call.app.slice(call.app.lastIndexOf("/") + 1));
-  const refused = refuseLength(exchange);
+  const refused = refuseLength(exchange) ?? refuseWebhook(exchange);
   if (refused !== undefined) return refused;
   const job = platform.jobs.add({
     id: requestId,
@@ -21,6 +21,8 @@ export function submit(exchange: Exchange): Answer {
     startWithinMs: startDeadline(headerOf(exchange.headers, "x-fal-request-timeout")),
     work: (started) => work(app, started, exchange),
   });
+  const webhook = call.query.get("fal_webhook");
+  if (webhook !== null) platform.deliveries.schedule(job, call.endpoint, webhook);
   return json(200, toSubmitted(job, momentOf(job), exchange.queueBase));
 }
 
@@ -92,6 +94,12 @@ function refuseLength({ platform, call }: Exchange): Answer | undefined {
   const issue = { loc: ["query", "fal_max_queue_length"], msg: "Input should be a valid integer", type: "int_parsing" };
   if (!/^\d+$/.test(given)) return validationError([issue]);
   return platform.jobs.waiting(call.app) > Number(given) ? refusal(429, "Queue length exceeds the limit") : undefined;
+}
+
+function refuseWebhook({ call }: Exchange): Answer | undefined {
+  const url = call.query.get("fal_webhook");
+  if (url === null || /^https?:\/\/[^/]/.test(url)) return undefined;
+  return validationError([{ loc: ["query", "fal_webhook"], msg: "Input should be a valid URL", type: "url_parsing" }]);
 }
 
 /** Seconds to milliseconds; a value the platform would not take (up to 0.1 s) sets no deadline. */

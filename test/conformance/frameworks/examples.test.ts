@@ -6,6 +6,7 @@ import { createFalClient } from "@fal-ai/client";
 import { type Emulator, createEmulator } from "@keyway/emulator";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { WebSocket } from "ws";
+import { tryWebhook } from "../../webhooks/example-flow.ts";
 
 const falKey = "example-key-id:example-key-secret";
 
@@ -144,6 +145,11 @@ describe.each([
     expect((await fetch(`${origin}/api/events`)).status).toBe(401);
   });
 
+  it("is told of a finished job by webhook, once, though 100 copies come", async () => {
+    const cookie = await signIn("ada");
+    await tryWebhook({ emulator, origin, cookie, said: () => said.join("") });
+  });
+
   it("signs out without a content-type", async () => {
     const cookie = await signIn("ada");
     const answer = await fetch(`${origin}/api/session`, { method: "DELETE", headers: { cookie, origin } });
@@ -159,7 +165,7 @@ async function listening({ stdout }: ChildProcess, said: string[]): Promise<stri
     said.push(`${line}\n`);
     const origin = /^Keyway's example is at (http:.*)$/.exec(line)?.[1];
     if (origin === undefined) continue;
-    stdout.resume();
+    stdout.on("data", (bytes: Buffer) => said.push(bytes.toString()));
     return origin;
   }
   throw new Error(`the example left before it listened: ${said.join("")}`);

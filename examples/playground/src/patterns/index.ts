@@ -1,6 +1,7 @@
 import type { CreatePattern } from "../pattern.ts";
 import { createBudgets } from "./budgets.ts";
 import { createErrors } from "./errors.ts";
+import { createLater } from "./later.ts";
 import { createPlatformHeaders } from "./platform-headers.ts";
 import { createQueue } from "./queue.ts";
 import { createRealtime } from "./realtime.ts";
@@ -14,6 +15,7 @@ export const patterns: readonly CreatePattern[] = [
   createRun,
   createSubscribe,
   createQueue,
+  createLater,
   createStream,
   createRealtime,
   createUpload,

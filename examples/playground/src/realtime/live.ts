@@ -39,7 +39,7 @@ export function openLive({ fal, endpoint, tokenProvider, onResult, onError }: Li
       onResult(result, roundTripMs);
     },
     onError(error) {
-      if (!isClosed) onError(error);
+      if (!isClosed) onError(error.message === "Unknown error" ? unexplained() : error);
     },
   });
 
@@ -68,4 +68,11 @@ export function openLive({ fal, endpoint, tokenProvider, onResult, onError }: Li
       connection.close();
     },
   };
+}
+
+/** Browsers tell pages nothing about a handshake that failed. */
+function unexplained(): Error {
+  return new Error(
+    "The connection was refused or broke off. Browsers do not say why; the server's own view below may.",
+  );
 }

@@ -33,5 +33,11 @@ export const keyway = createKeyway({
   },
   publicUrl: process.env["PUBLIC_URL"] && `${new URL(process.env["PUBLIC_URL"]).origin}/api/fal/proxy`,
   upstream: emulatorUrl === undefined ? undefined : { url: emulatorUrl, key: "emulator" },
+  // Told by fal.ai of every finished job, once, also when its caller has long left. A real app writes it to its database.
+  webhooks: {
+    onResult: ({ caller, endpoint, requestId, status }) =>
+      console.log(`${caller}'s job ${requestId} of ${endpoint} is over: ${status}`),
+    allow: process.env["WEBHOOK_ORIGINS"]?.split(","), // where else callers may have results sent
+  },
   observe: publishEvent,
 });
