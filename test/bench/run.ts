@@ -60,13 +60,15 @@ async function measure(taking: readonly Peer[], ground: Ground, results: Results
   const running = new Map<Peer, Running>();
   for (const peer of taking) running.set(peer, await peer.start(ground.upstream.plain, ground.ca));
   const { rounds, only } = ground.settings;
+  const until = Date.now() + ground.settings.minutes * 60_000;
+  await warmUp(running, ground);
   for (let round = 1; round <= rounds + 1; round += 1) {
     const works = round > rounds ? once : repeated;
     for (const workload of Object.keys(works) as Workload[]) {
       if (only.length > 0 && !only.includes(workload)) continue;
       console.log(round > rounds ? workload : `${workload}, round ${round} of ${rounds}`);
       for (const [peer, process] of running) {
-        if (peer.skips.includes(workload)) continue;
+        if (peer.skips.includes(workload) || Date.now() > until) continue;
         try {
           note(results, peer.name, (await works[workload]?.(peer, process, ground)) ?? {});
         } catch (error) {
@@ -74,6 +76,16 @@ async function measure(taking: readonly Peer[], ground: Ground, results: Results
           results.problems.push({ peer: peer.name, workload, says, ours: peer.ours });
         }
       }
+    }
+  }
+}
+
+/** Code that has not run often is not compiled well yet, so the first calls count for nothing. */
+async function warmUp(running: ReadonlyMap<Peer, Running>, ground: Ground): Promise<void> {
+  for (const workload of ["get", "post"] as const) {
+    console.log(`${workload}, to warm up`);
+    for (const [peer, process] of running) {
+      if (!peer.skips.includes(workload)) await repeated[workload]?.(peer, process, ground).catch(() => undefined);
     }
   }
 }

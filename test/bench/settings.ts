@@ -11,6 +11,8 @@ export interface Settings {
   /** Parts of peers' names; empty for all. */
   readonly peers: readonly string[];
   readonly only: readonly string[];
+  /** Nothing is begun after so many minutes; what was measured until then is shown. */
+  readonly minutes: number;
   readonly docs: boolean;
   readonly check: boolean;
 }
@@ -21,6 +23,7 @@ export const help = `npm run bench -- [options]
   --only a,b        only these workloads: ${(["get", "one", "post", "megabyte", "tls", "events", "sockets", "down", "up", "idle sockets", "idle events"] satisfies Workload[]).join(", ")}
   --rounds n        rounds in which the peers take turns; default 3
   --seconds s       length of one measurement; default 2
+  --minutes m       begins nothing after so many minutes; default 20
   --check           fails on what is wrong in our answers, never on time
   --docs            writes docs/performance.md and docs/performance.json
 `;
@@ -38,6 +41,7 @@ export function readSettings(args: readonly string[]): Settings | null {
       only: { type: "string", default: "" },
       rounds: { type: "string" },
       seconds: { type: "string" },
+      minutes: { type: "string", default: "20" },
     },
   });
   if (values.help) return null;
@@ -51,6 +55,7 @@ export function readSettings(args: readonly string[]): Settings | null {
     megabytes: quick ? 20 : 100,
     peers: wordsOf(values.peers ?? (quick ? few : "")),
     only: wordsOf(values.only),
+    minutes: Number(values.minutes),
     docs,
     check,
   };

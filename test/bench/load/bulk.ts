@@ -22,7 +22,7 @@ export async function weighDownload(peer: Peer, running: Running, megabytes: num
         if (problem === undefined) resolve();
         else reject(new Error(problem));
       };
-      const read = createAnswerReader({ body: judged.piece, end });
+      const read = createAnswerReader({ body: (piece) => judged.piece(piece), end });
       socket.once("close", () => reject(new Error("the connection was closed")));
       socket.on("data", (chunk: Buffer) => {
         read(chunk);

@@ -8,7 +8,7 @@ import { listenAndAnnounce } from "./announce.ts";
 const [upstream = ""] = process.argv.slice(2);
 process.env["FAL_KEY"] = key;
 const { fetch } = globalThis;
-globalThis.fetch = (input, init) => fetch(String(input).replace("https:/", upstream), init);
+globalThis.fetch = (input, init) => fetch((input as string).replace("https:/", upstream), init);
 
 const app = express();
 app.use(express.json());
