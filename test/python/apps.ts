@@ -1,8 +1,8 @@
 import { once } from "node:events";
-import { type Server, type Socket, connect, createServer } from "node:net";
+import { type Socket, connect } from "node:net";
 import { createServer as createTlsServer } from "node:tls";
 import { type ExampleName, startExample } from "../browser/example.ts";
-import { type Certificate, listenOnFreePort } from "../upstream.ts";
+import { type Certificate, freePort, listenOnFreePort } from "../upstream.ts";
 
 /** An example, built for production, behind a front that speaks TLS. */
 export interface App {
@@ -44,13 +44,16 @@ export async function startApp(name: ExampleName, { upstream, hooks, certificate
   };
 }
 
-/** Takes TLS off and passes the bytes on, as a load balancer does. */
+/**
+ * Takes TLS off and passes the bytes on, as a load balancer does. Not TLS 1.3: over that the synchronous WebSockets of Python's package
+ * `websockets` hang once in some hundred handshakes, before they have sent a byte, whatever they talk to.
+ */
 async function startFront(
   port: number,
   certificate: Certificate,
 ): Promise<{ readonly origin: string; readonly close: () => Promise<void> }> {
   const open = new Set<Socket>();
-  const server = createTlsServer(certificate, (outer) => {
+  const server = createTlsServer({ ...certificate, maxVersion: "TLSv1.2" }, (outer) => {
     const inner = connect(port, "127.0.0.1");
     for (const [from, to] of [
       [outer, inner],
@@ -67,19 +70,8 @@ async function startFront(
     origin,
     async close() {
       for (const socket of open) socket.destroy();
-      await closeServer(server);
+      server.close();
+      await once(server, "close");
     },
   };
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  const port = await listenOnFreePort(server);
-  await closeServer(server);
-  return port;
-}
-
-async function closeServer(server: Server): Promise<void> {
-  server.close();
-  await once(server, "close");
 }
