@@ -3,6 +3,7 @@ import { type Server, type Socket, createServer } from "node:net";
 import { createServer as createTlsServer } from "node:tls";
 import { createAuthority } from "../certificates.ts";
 import { listenOnFreePort } from "../upstream.ts";
+import { drained } from "./load/connection.ts";
 import { type Asked, createRequestReader } from "./upstream-requests.ts";
 import {
   acceptOf,
@@ -52,16 +53,6 @@ async function pour(socket: Socket, total: number): Promise<void> {
   for (let sent = 0; sent < total && !socket.destroyed; sent += megabyte) {
     if (!socket.write(pieceAt(sent, megabyte))) await drained(socket);
   }
-}
-
-function drained(socket: Socket): Promise<void> {
-  return new Promise((resolve) => {
-    const go = (): void => {
-      socket.off("drain", go).off("close", go);
-      resolve();
-    };
-    socket.on("drain", go).on("close", go);
-  });
 }
 
 function stream(socket: Socket, lively: boolean): void {

@@ -5,7 +5,7 @@ import { forgetPeak, memoryOf } from "../processes.ts";
 import { createAnswerReader } from "./answers.ts";
 import { toHead } from "./asks.ts";
 import { toDownload } from "./calls.ts";
-import { openConnections } from "./connection.ts";
+import { drained, openConnections } from "./connection.ts";
 
 const pauseMs = 2;
 
@@ -58,13 +58,6 @@ export async function weighUpload(peer: Peer, running: Running, megabytes: numbe
     }
     await answered;
     socket.destroy();
-  });
-}
-
-function drained(socket: { once(name: "drain" | "close", done: () => void): unknown }): Promise<void> {
-  return new Promise((resolve) => {
-    socket.once("drain", resolve);
-    socket.once("close", resolve);
   });
 }
 

@@ -22,3 +22,14 @@ function open(hostname: string, port: number): Promise<Socket> {
     });
   });
 }
+
+/** Resolves when more may be written, or nothing any more. */
+export function drained(socket: Socket): Promise<void> {
+  return new Promise((resolve) => {
+    const go = (): void => {
+      socket.off("drain", go).off("close", go);
+      resolve();
+    };
+    socket.on("drain", go).on("close", go);
+  });
+}
