@@ -45,7 +45,7 @@ export interface Upstream {
   readonly close: () => Promise<void>;
 }
 
-export const upstreamKey = "upstream-key:0123456789abcdef";
+export const upstreamKey = "key-of-tests:0123456789abcdef";
 
 /** What a TLS server shows, and how old-fashioned it is. */
 export interface Certificate {

@@ -33,7 +33,8 @@ export function mutate(recordings: readonly string[], random: () => number): Buf
   const pick = (list: readonly string[]): string => list[any(list.length)] ?? "";
   let bytes = Buffer.from(pick(recordings), "latin1");
   for (let left = 1 + any(6); left > 0; left -= 1) {
-    const at = any(bytes.length + 1);
+    // Where a line begins, a whole header may go in.
+    const at = random() < 0.3 ? lineIn(bytes, any(bytes.length + 1)) : any(bytes.length + 1);
     const to = Math.min(bytes.length, at + 1 + any(random() < 0.8 ? 8 : 200));
     const [before, middle, after] = [bytes.subarray(0, at), bytes.subarray(at, to), bytes.subarray(to)];
     const changes: readonly (() => Buffer[])[] = [
@@ -50,4 +51,10 @@ export function mutate(recordings: readonly string[], random: () => number): Buf
     bytes = Buffer.concat((changes[any(random() < 0.9 ? 6 : 8)] ?? (() => [bytes]))());
   }
   return bytes;
+}
+
+/** Where the first line behind a place begins. */
+function lineIn(bytes: Buffer, from: number): number {
+  const found = bytes.indexOf("\r\n", from);
+  return found < 0 ? bytes.length : found + 2;
 }

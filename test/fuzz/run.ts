@@ -13,7 +13,7 @@ const { values } = parseArgs({
 });
 const seed = Number(values.seed ?? Date.now() % 2 ** 31);
 const each = (Number(values.seconds) * 1000) / targets.length;
-const atOnce = 48;
+const atOnce = 96;
 
 interface Result {
   readonly name: string;
@@ -26,13 +26,17 @@ async function fuzz(target: Target, ground: Ground, random: () => number): Promi
   const until = Date.now() + each;
   const faults: string[] = [];
   let inputs = 0;
+  let before: readonly Buffer[] = [];
   while (Date.now() < until && faults.length === 0) {
     const batch = Array.from({ length: target.alone ? 1 : atOnce }, () => target.input(random));
     const judged = await Promise.all(batch.map((input, at) => target.play(input, ground, inputs + at)));
     inputs += batch.length;
     const wrongs = [...judged, ...ground.wrongs()].filter((wrong) => wrong !== undefined);
-    const bytes = batch.map((input) => input.toString("base64")).join(" ");
-    faults.push(...wrongs.map((wrong) => `${target.name}: ${wrong}\n  one of: ${bytes}`));
+    // What kills the process may have come a batch earlier.
+    const bytes = [...before, ...batch].map((input) => input.toString("base64")).join("\n    ");
+    before = batch;
+    if (wrongs.length > 0)
+      faults.push(`${[...new Set(wrongs)].slice(0, 5).join("\n  ")}\n  one of these:\n    ${bytes}`);
   }
   return { name: target.name, inputs, faults };
 }
