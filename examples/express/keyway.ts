@@ -1,4 +1,4 @@
-import { type Caller, type Keyway, type LimitSet, createKeyway } from "@keyway/express";
+import { type Caller, type Keyway, type LimitSet, type WebhooksOption, createKeyway } from "@keyway/express";
 import { publishEvent } from "./events.ts";
 import { bearerOf, verifyToken } from "./session.ts";
 import { settings } from "./settings.ts";
@@ -14,6 +14,13 @@ const plans = new Map<string, LimitSet>([["bob", { budget: { usd: 0.05, per: "da
 export function callerOf(user: string): Caller {
   return { id: user, limits: plans.get(user) };
 }
+
+/** Told by fal.ai of every finished job, once, also when its caller has long left. A real app writes it to its database. */
+const webhooks: WebhooksOption = {
+  onResult: ({ caller, endpoint, requestId, status }) =>
+    console.log(`${caller}'s job ${requestId} of ${endpoint} is over: ${status}`),
+  allow: settings.webhookOrigins,
+};
 
 /** Said aloud, because a budget wants to know of every endpoint what it costs. */
 const free = { perCall: 0 };
@@ -40,11 +47,7 @@ export const keyway: Keyway = createKeyway({
   },
   publicUrl: settings.publicOrigin && settings.publicOrigin + mount,
   upstream: upstream.emulatorUrl === undefined ? undefined : { url: upstream.emulatorUrl, key: "emulator" },
-  // Told by fal.ai of every finished job, once, also when its caller has long left. A real app writes it to its database.
-  webhooks: {
-    onResult: ({ caller, endpoint, requestId, status }) =>
-      console.log(`${caller}'s job ${requestId} of ${endpoint} is over: ${status}`),
-    allow: settings.webhookOrigins,
-  },
+  // In production fal.ai finds this app where PUBLIC_URL says.
+  webhooks: settings.publicOrigin === undefined && settings.isProduction ? undefined : webhooks,
   observe: publishEvent,
 });
