@@ -1,6 +1,7 @@
 // First look at speed: status polls, submits and a WebSocket echo through the Express mount with its rules on, as a ratio to nginx
 // where it is installed. Ratios of one run count; absolute numbers of a shared machine do not.
 import { type ChildProcess, fork, spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
 import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -9,6 +10,8 @@ import { Pool } from "undici";
 import { WebSocket } from "ws";
 
 const children: ChildProcess[] = [];
+/** Workloads whose name holds this are run: `npm run bench -- WebSocket`. */
+const wanted = process.argv.slice(2).join(" ");
 const seconds = Number(process.env["BENCH_SECONDS"] ?? 3);
 
 async function start(file: string, ...args: string[]): Promise<string> {
@@ -60,6 +63,36 @@ async function requests(
   return done / seconds;
 }
 
+function medianOf(values: readonly number[]): number | undefined {
+  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)];
+}
+
+/** How much the process of a peer grows with each quiet socket, from 2,000 to 6,000 of them. Bytes. */
+async function idleCost(url: string, headers: Record<string, string>, rss: () => Promise<number>): Promise<number> {
+  const sockets: WebSocket[] = [];
+  const grow = async (to: number): Promise<number> => {
+    while (sockets.length < to) {
+      const batch = Array.from({ length: 50 }, () => new WebSocket(url, { headers, perMessageDeflate: false }));
+      await Promise.all(batch.map((socket) => once(socket, "open")));
+      sockets.push(...batch);
+    }
+    await pause(1500);
+    return rss();
+  };
+  const [before, after] = [await grow(2000), await grow(6000)];
+  for (const socket of sockets) socket.terminate();
+  return (after - before) / 4000;
+}
+
+/** What a child of ours says of its memory. */
+async function rssOf(child: ChildProcess | undefined): Promise<number> {
+  if (child === undefined) return 0;
+  const told = once(child, "message");
+  child.send("rss");
+  const [{ rss }] = (await told) as [{ rss: number }];
+  return rss;
+}
+
 /** Messages of 1 KB echoed per second over 32 sockets. */
 async function echoes(url: string, headers: Record<string, string>): Promise<number> {
   const message = Buffer.alloc(1024, 1);
@@ -78,6 +111,7 @@ const base = { "content-type": "application/json", accept: "application/json", "
 const upstream = await start("upstream.ts");
 const nginx = await startNginx(upstream);
 const product = await start("product.ts", upstream);
+const productProcess = children.at(-1);
 const status = "https://queue.fal.run/fal-ai/flux/requests/019e161b-386c-7d33-8e2f-0123456789ab/status?logs=1";
 const ours = (target: string): Record<string, string> => ({
   ...base,
@@ -86,10 +120,20 @@ const ours = (target: string): Record<string, string> => ({
 });
 const mount = "/api/fal/proxy";
 const rows: { workload: string; keyway: number; nginx: number | undefined }[] = [];
+/** Three rounds, the peers in turn; the medians count. */
 const compare = async (workload: string, run: (peer: "keyway" | "nginx") => Promise<number>): Promise<void> => {
+  if (!workload.includes(wanted)) return;
   await run("keyway");
-  rows.push({ workload, keyway: await run("keyway"), nginx: nginx === undefined ? undefined : await run("nginx") });
+  const keyway: number[] = [];
+  const peer: number[] = [];
+  for (let round = 0; round < 3; round += 1) {
+    keyway.push(await run("keyway"));
+    if (nginx !== undefined) peer.push(await run("nginx"));
+  }
+  rows.push({ workload, keyway: medianOf(keyway) ?? 0, nginx: medianOf(peer) });
 };
+const socketUrl = `${product.replace("http", "ws")}${mount}/fal.run/fal-ai/lcm/realtime`;
+const bearer = { authorization: "Bearer bench-caller" };
 try {
   await compare("GET 200 B", (peer) =>
     peer === "keyway" ? requests(product, "GET", mount, ours(status)) : requests(nginx ?? "", "GET", "/status", base),
@@ -100,20 +144,20 @@ try {
       : requests(nginx ?? "", "POST", "/submit", base),
   );
   await compare("WebSocket echo 1 KB", (peer) =>
-    peer === "keyway"
-      ? echoes(`${product.replace("http", "ws")}${mount}/fal.run/fal-ai/lcm/realtime`, {
-          authorization: "Bearer bench-caller",
-        })
-      : echoes(`${(nginx ?? "").replace("http", "ws")}/realtime`, {}),
+    peer === "keyway" ? echoes(socketUrl, bearer) : echoes(`${(nginx ?? "").replace("http", "ws")}/realtime`, {}),
   );
+  const idle = "WebSocket idle";
+  const bytes = idle.includes(wanted) ? await idleCost(socketUrl, bearer, () => rssOf(productProcess)) : undefined;
   console.log(
-    `Node ${process.version}; each figure over ${seconds} s; nginx ${nginx === undefined ? "is not installed, so there is no ratio" : "beside it"}`,
+    `Node ${process.version}; each figure is the median of three times ${seconds} s; nginx ${nginx === undefined ? "is not installed, so there is no ratio" : "beside it"}`,
   );
   for (const { workload, keyway, nginx: peer } of rows) {
     const ratio =
       peer === undefined ? "" : `   nginx ${peer.toFixed(0).padStart(6)}/s   ratio ${(keyway / peer).toFixed(2)}`;
     console.log(`${workload.padEnd(20)} keyway ${keyway.toFixed(0).padStart(6)}/s${ratio}`);
   }
+  if (bytes !== undefined)
+    console.log(`${idle.padEnd(20)} keyway ${(bytes / 1000).toFixed(1).padStart(6)} kB per connection`);
 } finally {
   for (const child of children) child.kill();
 }
