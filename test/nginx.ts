@@ -1,10 +1,10 @@
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { connect, createServer } from "node:net";
+import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { listenOnFreePort } from "./upstream.ts";
+import { freePort } from "./upstream.ts";
 
 /** An nginx of this test in front of an app, as Debian ships it: buffering is on, and so is gzip, for event streams too. */
 export interface Nginx {
@@ -65,14 +65,6 @@ function atDefaults(port: number, app: string): string {
           proxy_set_header Connection $connection_upgrade;
         }
       }`;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  const port = await listenOnFreePort(server);
-  server.close();
-  await once(server, "close");
-  return port;
 }
 
 async function isListening(port: number): Promise<void> {

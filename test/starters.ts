@@ -3,11 +3,10 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { environment, packAll, run } from "./pack.ts";
-import { listenOnFreePort, startUpstream } from "./upstream.ts";
+import { freePort, startUpstream } from "./upstream.ts";
 
 interface Starter {
   readonly name: string;
@@ -159,11 +158,4 @@ async function call(child: ChildProcess, port: number, target: string): Promise<
       await new Promise((resolve) => setTimeout(resolve, 100));
     }
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  const port = await listenOnFreePort(server);
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }

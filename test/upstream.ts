@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from "node:http";
 import { createServer as createTlsServer } from "node:https";
-import type { AddressInfo, Server as NetServer, Socket } from "node:net";
+import { type AddressInfo, type Server as NetServer, type Socket, createServer as createNetServer } from "node:net";
 import type { Duplex } from "node:stream";
 import { type HeaderLine, toLines } from "./wire.ts";
 
@@ -45,7 +45,7 @@ export interface Upstream {
   readonly close: () => Promise<void>;
 }
 
-export const upstreamKey = "upstream-key:0123456789abcdef";
+export const upstreamKey = "key-of-tests:0123456789abcdef";
 
 /** What a TLS server shows, and how old-fashioned it is. */
 export interface Certificate {
@@ -128,6 +128,14 @@ export async function listenOnFreePort(server: Pick<NetServer, "listen" | "addre
     server.listen(0, "127.0.0.1", resolve);
   });
   return (server.address() as AddressInfo).port;
+}
+
+/** A port that nobody listens on, for a process that must be told its own. */
+export async function freePort(): Promise<number> {
+  const server = createNetServer();
+  const port = await listenOnFreePort(server);
+  await new Promise((resolve) => server.close(resolve));
+  return port;
 }
 
 /** Answers with a length, unless the status has no body or the headers say it themselves. */

@@ -39,6 +39,7 @@ export const keyway: Keyway = createKeyway({
   webhooks: {
     onResult: ({ caller, endpoint, requestId, status }) =>
       console.log(`${caller}'s job ${requestId} of ${endpoint} is over: ${status}`),
+    allow: settings.webhookOrigins,
   },
   observe: publishEvent,
 });

@@ -4,6 +4,8 @@ export const settings = {
   host: process.env["HOST"] || "127.0.0.1",
   /** Where browsers find this app, such as `https://app.example`. */
   publicOrigin: readOrigin(process.env["PUBLIC_URL"]),
+  /** Where else callers may have results sent by a `fal_webhook` of their own. */
+  webhookOrigins: process.env["WEBHOOK_ORIGINS"]?.split(","),
   /** A local emulator to call in place of fal.ai. */
   upstreamUrl: readLoopback(process.env["KEYWAY_UPSTREAM"]),
   hasKey: Boolean(process.env["FAL_KEY"] || (process.env["FAL_KEY_ID"] && process.env["FAL_KEY_SECRET"])),

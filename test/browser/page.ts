@@ -262,7 +262,13 @@ export function tryPage(name: ExampleName): void {
         await choose("Run");
         await press("Run");
         expect(await failure()).toMatch(/401[^]*unauthorized/);
-        expect(problems()).toEqual([expect.stringContaining("responded with a status of 401")]);
+        await choose("Real time");
+        await press("Connect");
+        expect(await failure()).toContain("The connection was refused or broke off.");
+        expect(problems()).toEqual([
+          expect.stringContaining("responded with a status of 401"),
+          expect.stringMatching(/^WebSocket connection to .* failed/),
+        ]);
       });
 
       it("nothing that the browser was given holds the key or a token", async () => {

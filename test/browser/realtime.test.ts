@@ -115,7 +115,8 @@ describeInBrowser("the official client in real time", lead, (browser) => {
       });
       expect(results).toEqual([{}]);
       expect(errors).toEqual([{ status, message: expect.stringContaining(words) as string }]);
-      for (const text of (await sockets()).flatMap(({ texts }) => texts)) expect(found(text)).toEqual([]);
+      const seen = (await sockets()).flatMap(({ texts }) => texts);
+      for (const text of [...seen, ...errors.map(({ message }) => message), ...said]) expect(found(text)).toEqual([]);
     });
 
     it("connects anew when fal has closed for want of inputs", async () => {

@@ -96,7 +96,7 @@ function checkUploads({ upload, send }: Uploader): void {
     expect(toSteps(emulator.calls)).toEqual(["POST /storage/upload/initiate", `PUT ${small}`, "GET 0"]);
   });
 
-  it("91 MiB, in ten parts", async () => {
+  it("91 MiB, in ten parts", { timeout: 120_000 }, async () => {
     expect(await download(await upload(large))).toEqual({ type: "video/mp4", sha256: hash(toBytes(large)) });
     expect(toSteps(emulator.calls)).toEqual([
       "POST /storage/upload/initiate-multipart",

@@ -3,8 +3,9 @@ import { describe, expect, it, onTestFinished } from "vitest";
 import { WebSocket, WebSocketServer } from "ws";
 import { type Example, startExample } from "../browser/example.ts";
 import { leaveNothingOpen } from "../conformance/leftovers.ts";
-import { run, stream } from "../conformance/stage.ts";
-import { type Upstream, always, respond, startUpstream } from "../upstream.ts";
+import { run, stream, submit } from "../conformance/stage.ts";
+import { type Arrival, type Upstream, always, respond, startUpstream } from "../upstream.ts";
+import { createSigner } from "../webhooks/signer.ts";
 import { type Sent, open, send } from "../wire.ts";
 
 leaveNothingOpen();
@@ -74,6 +75,30 @@ describe("F25 SIGTERM to the Express example: new calls are refused, open ones e
     upstream.arrivals[0]?.response.end("data: 2\n\n");
     const { body, broken } = await incoming.rest();
     expect([body.toString(), broken]).toEqual(["data: 2\n\n", false]);
+    await closing;
+  });
+
+  it("during a webhook: it is answered", async () => {
+    const { upstream, example, url, post } = await bringUp();
+    const signer = createSigner();
+    const asked = Promise.withResolvers<Arrival>();
+    const tag = Promise.withResolvers<string>();
+    upstream.answer((arrival) => {
+      if (arrival.url.endsWith("/jwks.json")) return asked.resolve(arrival);
+      tag.resolve(new URL(new URLSearchParams(arrival.url.split("?")[1]).get("fal_webhook") ?? "").search);
+      always(200, { "content-type": "application/json" }, '{"request_id":"req-1"}')(arrival);
+    });
+    expect((await send(url, post(submit))).status).toBe(200);
+    const body = Buffer.from('{"request_id":"req-1","status":"OK","payload":{}}');
+    const headers = Object.entries({ "content-type": "application/json", ...signer.headers(body) });
+    const delivery = new URL(`/api/fal/webhook${await tag.promise}`, url).href;
+    const delivered = send(delivery, { method: "POST", headers, body });
+    const { response } = await asked.promise;
+    upstream.answer(always(200));
+    const closing = example.close();
+    await refused(url, post(run));
+    respond(response, 200, { "content-type": "application/json" }, JSON.stringify(signer.jwks));
+    expect((await delivered).status).toBe(200);
     await closing;
   });
 

@@ -12,7 +12,7 @@ export interface Fault {
 const node = ["conformance/node.test.ts"];
 const web = ["conformance/web.test.ts"];
 const express = ["express.test.ts"];
-const webhooks = ["webhooks/flow.test.ts"];
+const webhooks = ["webhooks/once.test.ts", "webhooks/refused.test.ts", "webhooks/foreign.test.ts"];
 
 export const faults: readonly Fault[] = [
   {

@@ -1,8 +1,8 @@
 import { once } from "node:events";
-import { type Server, type Socket, connect, createServer } from "node:net";
+import { type Socket, connect } from "node:net";
 import { createServer as createTlsServer } from "node:tls";
 import { type ExampleName, startExample } from "../browser/example.ts";
-import { type Certificate, listenOnFreePort } from "../upstream.ts";
+import { type Certificate, freePort, listenOnFreePort } from "../upstream.ts";
 
 /** An example, built for production, behind a front that speaks TLS. */
 export interface App {
@@ -14,7 +14,15 @@ export interface App {
   readonly close: () => Promise<void>;
 }
 
-export async function startApp(name: ExampleName, upstream: string, certificate: Certificate): Promise<App> {
+/** What an example is told of the world around it. */
+interface Surroundings {
+  readonly upstream: string;
+  /** Where callers may have results sent. */
+  readonly hooks: string;
+  readonly certificate: Certificate;
+}
+
+export async function startApp(name: ExampleName, { upstream, hooks, certificate }: Surroundings): Promise<App> {
   const port = await freePort();
   const front = await startFront(port, certificate);
   const example = await startExample(name, {
@@ -22,6 +30,7 @@ export async function startApp(name: ExampleName, upstream: string, certificate:
     PORT: String(port),
     PUBLIC_URL: front.origin,
     KEYWAY_UPSTREAM: upstream,
+    WEBHOOK_ORIGINS: hooks,
     FAL_KEY: "kept-key-id:kept-key-secret",
   });
   return {
@@ -35,13 +44,16 @@ export async function startApp(name: ExampleName, upstream: string, certificate:
   };
 }
 
-/** Takes TLS off and passes the bytes on, as a load balancer does. */
+/**
+ * Takes TLS off and passes the bytes on, as a load balancer does. Not TLS 1.3: over that the synchronous WebSockets of Python's package
+ * `websockets` hang once in some hundred handshakes, before they have sent a byte, whatever they talk to.
+ */
 async function startFront(
   port: number,
   certificate: Certificate,
 ): Promise<{ readonly origin: string; readonly close: () => Promise<void> }> {
   const open = new Set<Socket>();
-  const server = createTlsServer(certificate, (outer) => {
+  const server = createTlsServer({ ...certificate, maxVersion: "TLSv1.2" }, (outer) => {
     const inner = connect(port, "127.0.0.1");
     for (const [from, to] of [
       [outer, inner],
@@ -58,19 +70,8 @@ async function startFront(
     origin,
     async close() {
       for (const socket of open) socket.destroy();
-      await closeServer(server);
+      server.close();
+      await once(server, "close");
     },
   };
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  const port = await listenOnFreePort(server);
-  await closeServer(server);
-  return port;
-}
-
-async function closeServer(server: Server): Promise<void> {
-  server.close();
-  await once(server, "close");
 }

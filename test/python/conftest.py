@@ -4,6 +4,7 @@ import asyncio
 import inspect
 import json
 import os
+import time
 
 import fal_client
 import httpx
@@ -11,6 +12,7 @@ import pytest
 
 MOUNT = os.environ["KEYWAY_MOUNT"]
 EMULATOR = os.environ["KEYWAY_EMULATOR"]
+HOOKS = os.environ["KEYWAY_HOOKS"]
 
 outcomes = []
 
@@ -80,6 +82,22 @@ def arrived():
     def find(text):
         listed = httpx.get(f"{EMULATOR}/__calls").json()
         return [call for call in listed if json.dumps(text) in (call.get("body") or "")]
+
+    return find
+
+
+@pytest.fixture
+def delivered():
+    """The first delivery of a webhook to an address that starts so and names the job; waits for it."""
+
+    def find(start, request_id):
+        until = time.monotonic() + 15
+        while time.monotonic() < until:
+            for one in httpx.get(f"{EMULATOR}/__deliveries").json():
+                if one["url"].startswith(start) and request_id.startswith(one["requestId"]):
+                    return one
+            time.sleep(0.05)
+        raise AssertionError(f"nothing was delivered to {start}")
 
     return find
 

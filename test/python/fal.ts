@@ -1,4 +1,6 @@
+import { createServer } from "node:https";
 import { type Emulator, createEmulator } from "@keyway/emulator";
+import { type Certificate, listenOnFreePort } from "../upstream.ts";
 
 /** The emulator that all examples call, with an app whose second event waits until another call asks for it. */
 export function createFal(): Emulator {
@@ -15,6 +17,19 @@ export function createFal(): Emulator {
     return { released: held.delete(mark) };
   });
   return emulator;
+}
+
+/** A receiver of webhooks that takes everything; what came is in the emulator's list of deliveries. */
+export async function startHooks(certificate: Certificate): Promise<{ readonly origin: string; close(): void }> {
+  const server = createServer(certificate, (request, response) => request.resume().on("end", () => response.end()));
+  const origin = `https://localhost:${await listenOnFreePort(server)}`;
+  return {
+    origin,
+    close() {
+      server.close();
+      server.closeAllConnections();
+    },
+  };
 }
 
 /** Keys that reached fal: the emulator's own, and never an app's token. */

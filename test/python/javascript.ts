@@ -2,16 +2,18 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { writeFileSync } from "node:fs";
+import { setTimeout } from "node:timers/promises";
 import { ApiError, createFalClient } from "@fal-ai/client";
 import { realtimeUrl } from "@keyway/client";
 import { WebSocket } from "ws";
 import type { Outcome, Pattern } from "./table.ts";
 
-const { KEYWAY_MOUNT: mount = "", KEYWAY_EMULATOR: upstream = "", KEYWAY_OUTCOMES: file = "" } = process.env;
+const { KEYWAY_MOUNT: mount = "", KEYWAY_OUTCOMES: file = "" } = process.env;
+const { KEYWAY_EMULATOR: upstream = "", KEYWAY_HOOKS: hooks = "" } = process.env;
 const fal = createFalClient({ proxyUrl: { url: mount, when: "always" } });
 const sealed = /^[0-9a-f-]{36}\.[\w-]{22}$/;
 
-const patterns: Readonly<Record<Pattern, (() => Promise<void>) | undefined>> = {
+const patterns: Readonly<Record<Pattern, () => Promise<void>>> = {
   async run() {
     assert.deepEqual((await fal.run("demo/echo", { input: { prompt: "é😀" } })).data, { prompt: "é😀" });
   },
@@ -100,12 +102,35 @@ const patterns: Readonly<Record<Pattern, (() => Promise<void>) | undefined>> = {
     socket.close(1000);
     assert.equal((await once(socket, "close"))[0], 1000);
   },
-  webhook: undefined,
+  async webhook() {
+    const webhookUrl = `${hooks}/javascript`;
+    const { request_id: id } = await fal.queue.submit("demo/echo", { input: { a: 1 }, webhookUrl });
+    const { request_id: told } = await fal.queue.submit("demo/echo", { input: { a: 2 } });
+    const ours = mount.replace(/proxy$/, "webhook?keyway=");
+    assert.deepEqual([(await delivered(webhookUrl, id)).status, (await delivered(ours, told)).status], [200, 200]);
+    const elsewhere = { input: {}, webhookUrl: "https://another.example/" };
+    await assert.rejects(fal.queue.submit("demo/echo", elsewhere), { status: 400 });
+  },
 };
+
+interface Delivery {
+  readonly url: string;
+  readonly requestId: string;
+  readonly status?: number;
+}
+
+/** The delivery of a job's result to an address that starts so. */
+async function delivered(start: string, id: string): Promise<Delivery> {
+  for (const until = Date.now() + 15_000; Date.now() < until; await setTimeout(50)) {
+    const list = (await (await fetch(`${upstream}/__deliveries`)).json()) as readonly Delivery[];
+    const found = list.find(({ url, requestId }) => url.startsWith(start) && id.startsWith(requestId));
+    if (found !== undefined) return found;
+  }
+  throw new Error(`nothing was delivered to ${start}`);
+}
 
 const outcomes: Omit<Outcome, "app">[] = [];
 for (const [pattern, hold] of Object.entries(patterns)) {
-  if (hold === undefined) continue;
   const outcome = { pattern: pattern as Pattern, client: "javascript", title: pattern } as const;
   try {
     await hold();

@@ -7,10 +7,11 @@ import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setDefaultCACertificates } from "node:tls";
 import { createAuthority } from "../certificates.ts";
 import { type App, startApp } from "./apps.ts";
 import { preparePython } from "./environment.ts";
-import { createFal, keysIn } from "./fal.ts";
+import { createFal, keysIn, startHooks } from "./fal.ts";
 import { type Outcome, writeTable } from "./table.ts";
 
 interface Command {
@@ -32,10 +33,14 @@ const authority = createAuthority();
 const certificates = join(folder, "authority.pem");
 writeFileSync(certificates, authority.cert);
 
+setDefaultCACertificates([authority.cert]); // webhooks are delivered from here
 const emulator = createFal();
 const { url: upstream } = await emulator.listen();
+const hooks = await startHooks(authority.issue(["localhost"]));
 const started = await Promise.allSettled(
-  (["express", "nextjs", "sveltekit"] as const).map((name) => startApp(name, upstream, authority.issue(["localhost"]))),
+  (["express", "nextjs", "sveltekit"] as const).map((name) =>
+    startApp(name, { upstream, hooks: hooks.origin, certificate: authority.issue(["localhost"]) }),
+  ),
 );
 const apps = started.flatMap((one) => (one.status === "fulfilled" ? [one.value] : []));
 const faults = started.flatMap((one) => (one.status === "rejected" ? [String(one.reason)] : []));
@@ -48,6 +53,7 @@ try {
   const closed = await Promise.allSettled(apps.map((app) => app.close()));
   for (const one of closed) if (one.status === "rejected") faults.push(String(one.reason));
   await emulator.close();
+  hooks.close();
   rmSync(folder, { recursive: true });
 }
 report();
@@ -96,6 +102,7 @@ async function runClient({ name, command, args }: Command, app: App, token: stri
       PYTHONDONTWRITEBYTECODE: "1",
       KEYWAY_MOUNT: `https://${host}`,
       KEYWAY_EMULATOR: upstream,
+      KEYWAY_HOOKS: hooks.origin,
       KEYWAY_OUTCOMES: file,
     },
   });

@@ -1,5 +1,6 @@
 """fal's own Python client through an example app, in path form. Its key is the app's token."""
 
+import json
 import re
 from contextlib import ExitStack
 
@@ -7,7 +8,7 @@ import fal_client
 import httpx
 import pytest
 
-from conftest import MOUNT
+from conftest import HOOKS, MOUNT
 
 QUEUE = f"{MOUNT}/queue.fal.run"
 SEALED = re.compile(r"^[0-9a-f-]{36}\.[\w-]{22}$")
@@ -118,6 +119,30 @@ def test_stream_gives_an_event_before_the_next_is_made(client, wait, mark):
     assert next(events) == {"step": 1}
     assert wait(client.run("demo/release", arguments={"mark": mark})) == {"released": True}
     assert list(events) == [{"step": 2}]
+
+
+@pytest.mark.pattern("webhook")
+def test_webhook_of_ones_own(client, wait, delivered):
+    handle = wait(client.submit("demo/echo", arguments={"a": "é"}, webhook_url=f"{HOOKS}/here?b=1"))
+    delivery = delivered(f"{HOOKS}/here?b=1", handle.request_id)
+    assert delivery["status"] == 200
+    assert json.loads(delivery["body"])["payload"] == {"a": "é"}
+    assert wait(handle.get()) == {"a": "é"}
+
+
+@pytest.mark.pattern("webhook")
+def test_webhook_of_the_app(client, wait, delivered):
+    handle = wait(client.submit("demo/echo", arguments={"a": 1}))
+    app = MOUNT.removesuffix("proxy") + "webhook?keyway="
+    assert delivered(app, handle.request_id)["status"] == 200
+
+
+@pytest.mark.pattern("webhook")
+def test_webhook_elsewhere_is_refused(client, wait, arrived, mark):
+    with pytest.raises(fal_client.FalClientHTTPError) as raised:
+        wait(client.submit("demo/echo", arguments={"mark": mark}, webhook_url="https://another.example/"))
+    assert raised.value.status_code == 400
+    assert arrived(mark) == []
 
 
 @pytest.mark.pattern("headers")

@@ -23,8 +23,8 @@ export interface Line {
   /** Bytes of the current answer's body so far. */
   soFar(): Buffer;
   readonly closed: Promise<void>;
-  /** All answers until the connection ends or says nothing for a while. */
-  replies(quietMs: number): Promise<Reply[]>;
+  /** All answers until the connection ends or says nothing for a while; the first may take longer. */
+  replies(quietMs: number, firstMs?: number): Promise<Reply[]>;
   leave(): void;
 }
 
@@ -82,10 +82,10 @@ export async function openLine(port: number, look: (bytes: Buffer) => void, meth
     },
     soFar: () => parser.body(),
     closed,
-    async replies(quietMs) {
+    async replies(quietMs, firstMs = firstReplyMs) {
       const all: Reply[] = [];
       for (;;) {
-        const timer = setTimeout(() => socket.destroy(), all.length === 0 ? firstReplyMs : quietMs);
+        const timer = setTimeout(() => socket.destroy(), all.length === 0 ? firstMs : quietMs);
         await until(() => parser.isWhole());
         clearTimeout(timer);
         const reply = take();

@@ -8,11 +8,10 @@ import { mountPath } from "../conformance/mount.ts";
 import { respond } from "../upstream.ts";
 import { type Field, type Ground, open, prepareGround, startField } from "./ground.ts";
 import { reset } from "./hostile.ts";
+import { hold, runs, seed } from "./property.ts";
 import { checkArrivals, run, toBytes } from "./row.ts";
 import { parseUri } from "./uri.ts";
 
-const runs = process.env["CI"] === undefined ? 200 : 2000;
-const seed = Number(process.env["SEED"] ?? Date.now() % 2 ** 31);
 let ground: Ground;
 
 beforeAll(async () => {
@@ -23,18 +22,6 @@ afterAll(async () => {
   await ground.close();
   process.stdout.write(`properties: ${runs} runs each, seed ${seed}\n`);
 });
-
-async function hold<T>(
-  arbitrary: fc.Arbitrary<T>,
-  property: (value: T) => Promise<void>,
-  examples: T[] = [],
-): Promise<void> {
-  await fc.assert(fc.asyncProperty(arbitrary, property), {
-    seed,
-    numRuns: runs,
-    examples: examples.map((example): [T] => [example]),
-  });
-}
 
 /** Pieces that targets are made of, good and bad, so that some strings get far into the grammar. */
 const hosts = fc.constantFrom(

@@ -24,6 +24,8 @@ export interface Sample {
   readonly resources: Readonly<Record<string, number>>;
   /** Exceptions and rejections that nobody caught, and warnings such as too many listeners. */
   readonly mishaps: readonly string[];
+  /** How often the app was told of a job's result, and of how many jobs. */
+  readonly told: { readonly times: number; readonly jobs: number };
 }
 
 export type Told = { readonly port: number } | Sample;
@@ -33,6 +35,8 @@ const mishaps: string[] = [];
 for (const event of ["uncaughtException", "unhandledRejection", "warning"] as const)
   process.on(event, (what: unknown) => void mishaps.push(`${event}: ${String(what)}`));
 
+let times = 0;
+const jobs = new Set<string>();
 const { client } = openClient("ioredis", redis);
 const proxy = createNodeProxy({
   authorize: ({ headers }) => ({ id: headers.get("authorization") ?? "nobody" }),
@@ -40,13 +44,22 @@ const proxy = createNodeProxy({
   publicUrl: "http://localhost/api/fal/proxy",
   store: createRedisStore({ client, namespace, timeout: 2000 }),
   upstream,
+  secret: "a secret of the soak run",
+  webhooks: {
+    url: "https://app.example/api/fal/webhook",
+    onResult({ falRequestId }) {
+      times += 1;
+      jobs.add(falRequestId);
+    },
+  },
   // Leases are renewed several times in a run, also while Redis is away. A busy machine is not what is looked for.
   timeouts: { openLease: 30_000, store: 2000 },
 });
 const kept: IncomingMessage[] = [];
 const server = createServer((request, response) => {
   if (leaks) kept.push(request);
-  void proxy.handle(request, response);
+  if (request.url?.startsWith("/api/fal/webhook") === true) void proxy.webhook(request, response);
+  else void proxy.handle(request, response);
 });
 server
   .on("upgrade", proxy.upgrade)
@@ -71,6 +84,6 @@ process.on("message", (question: "look" | "collect and look") => {
   const resources: Record<string, number> = {};
   for (const name of process.getActiveResourcesInfo()) resources[name] = (resources[name] ?? 0) + 1;
   resources["descriptors"] = countDescriptors();
-  tell({ rss, heapUsed, resources, mishaps });
+  tell({ rss, heapUsed, resources, mishaps, told: { times, jobs: jobs.size } });
 });
 process.on("disconnect", () => process.exit(0));

@@ -9,6 +9,7 @@ import { type Load, startLoad } from "./load.ts";
 import type { Sample, Start, Told } from "./proxy.ts";
 import { createTickets } from "./tickets.ts";
 import { startSoakUpstream } from "./upstream.ts";
+import { type Webhooks, createWebhooks } from "./webhooks.ts";
 
 export interface Plan {
   readonly minutes: number;
@@ -30,18 +31,27 @@ export async function soak(plan: Plan): Promise<Check[]> {
   // What Redis held is there again after a restart, as it is for an app that keeps money in it.
   const redis = await startRedis("--appendonly", "yes", "--appendfsync", "always");
   const tickets = createTickets(plan.seed);
-  const upstream = await startSoakUpstream(tickets);
+  const webhooks = createWebhooks();
+  const upstream = await startSoakUpstream(tickets, webhooks);
   const proxy = await startProxy({ upstream: upstream.option, redis: redis.port, namespace, leaks: plan.leaks });
   try {
     await pause(1000);
     const base = await proxy.look(true);
-    const load = startLoad(`http://127.0.0.1:${proxy.port}/api/fal/proxy`, tickets, plan.each);
+    const origin = `http://127.0.0.1:${proxy.port}`;
+    const load = startLoad(`${origin}/api/fal/proxy`, tickets, plan.each);
+    const submitted = new AbortController();
+    const delivered = webhooks.submitTo(origin, submitted.signal);
+    const rotation = setTimeout(() => webhooks.rotate(), plan.minutes * 0.7 * minute);
     const samples = await watch(proxy, redis, load, plan);
+    clearTimeout(rotation);
+    submitted.abort();
+    await delivered;
     await load.finish(() => upstream.finish());
     const { took, last } = await settle(proxy, base);
     return [
       ...judgeMemory(samples, plan.bounds),
       ...judgeLoad(load),
+      judgeWebhooks(webhooks, last),
       judgeRest(base, samples, last, took),
       await judgePlaces(redis.port, namespace),
       {
@@ -150,6 +160,14 @@ async function judgePlaces(port: number, namespace: string): Promise<Check> {
   for (const name of await redis.keys(`{${namespace}}:*:slot:*`)) taken += await redis.zcount(name, Date.now(), "+inf");
   redis.disconnect();
   return { name: `${taken} places still taken`, holds: taken === 0 };
+}
+
+/** Each job's result was delivered at least twice, and told once. */
+function judgeWebhooks({ tally, lost }: Webhooks, { told }: Sample): Check {
+  const { submitted, believed, refused } = tally;
+  const name = `webhooks: ${submitted} jobs, ${believed} deliveries believed, ${refused} to be repeated, ${told.times} told of ${told.jobs} jobs, 1 rotation`;
+  const isOnce = told.times === told.jobs && told.jobs >= submitted;
+  return { name, holds: submitted > 0 && lost.length === 0 && isOnce && believed >= 2 * submitted };
 }
 
 function judgeLoad({ tally, wrongs }: Load): Check[] {

@@ -1,3 +1,5 @@
+import { createRandom } from "../random.ts";
+
 /** How a call is to end. `stays`: open until the load is over. */
 type Fate = "whole" | "stays" | "left" | "reset" | "failed";
 
@@ -41,15 +43,4 @@ function fateOf(roll: number, kind: "call" | "stream"): Fate {
   if (roll < 0.07) return "reset";
   if (roll < 0.08) return "failed";
   return kind === "stream" && roll < 0.5 ? "stays" : "whole";
-}
-
-/** Numbers from 0 to 1 that a seed repeats (mulberry32). */
-function createRandom(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
 }

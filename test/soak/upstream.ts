@@ -3,11 +3,12 @@ import type { Duplex } from "node:stream";
 import { WebSocketServer } from "ws";
 import { type Arrival, type Upstream, respond, startUpstream } from "../upstream.ts";
 import type { Ticket, Tickets } from "./tickets.ts";
+import type { Webhooks } from "./webhooks.ts";
 
 const second = 1000;
 
 /** fal.ai for the length of the run: answers each call as its ticket says. `finish` ends the streams that stayed. */
-export async function startSoakUpstream(tickets: Tickets): Promise<Upstream & { finish(): void }> {
+export async function startSoakUpstream(tickets: Tickets, webhooks: Webhooks): Promise<Upstream & { finish(): void }> {
   const upstream = await startUpstream();
   const staying = new Set<() => void>();
   const sockets = new WebSocketServer({ noServer: true, perMessageDeflate: false });
@@ -15,6 +16,7 @@ export async function startSoakUpstream(tickets: Tickets): Promise<Upstream & { 
   upstream.answer((arrival) => {
     // A long run brings many calls over one connection, and none is looked at again.
     (upstream.arrivals as Arrival[]).length = 0;
+    if (webhooks.answer(arrival)) return;
     const ticket = tickets.find(arrival.url);
     if (ticket === undefined) return respond(arrival.response, 200, { "content-type": "application/json" }, "{}");
     if (arrival.url.includes("/stream")) stream(arrival, ticket, staying);

@@ -109,11 +109,14 @@ async function submit(): Promise<Arrival & { readonly id: string }> {
     }),
   );
   const { request_id: id } = (await response.json()) as { request_id: string };
-  const arrival = await vi.waitFor(() => {
-    const [first] = arrivals;
-    if (first === undefined) throw new Error("nothing arrived");
-    return first;
-  });
+  const arrival = await vi.waitFor(
+    () => {
+      const [first] = arrivals;
+      if (first === undefined) throw new Error("nothing arrived");
+      return first;
+    },
+    { timeout: 15_000 },
+  );
   return { ...arrival, id };
 }
 
@@ -205,7 +208,7 @@ it("the page submits, leaves and comes back", async () => {
   await submitFrom(proxyUrl, "a dog");
   expect(await latestResult(proxyUrl)).toBeUndefined();
   const { keyway } = await load<{ keyway: Keyway }>("lib/keyway.ts");
-  await vi.waitFor(async () => expect(await keyway.settle()).toBeGreaterThan(0));
+  await vi.waitFor(async () => expect(await keyway.settle()).toBeGreaterThan(0), { timeout: 15_000 });
   expect(await latestResult(proxyUrl)).toMatchObject({ prompt: "a dog" });
   expect((await saved()).at(-1)).toMatchObject({ caller: "eve", endpoint: "fal-ai/flux/dev" });
   server.closeAllConnections();

@@ -23,7 +23,7 @@ export async function tryWebhook({ emulator, origin, cookie, said }: RunningExam
   await vi.waitFor(() => expect(mine()).toHaveLength(100), { timeout: 15_000 });
   expect(new Set(mine().map(({ status }) => status))).toEqual(new Set([200]));
   const line = `ada's job ${id} of demo/echo is over: OK`;
-  await vi.waitFor(() => expect(said()).toContain(line));
+  await vi.waitFor(() => expect(said()).toContain(line), { timeout: 15_000 });
   expect(said().split(line)).toHaveLength(2);
   const answer = await fetch(`${origin}/api/fal/proxy/~keyway/jobs`, { headers: { cookie, "x-keyway-client": "1" } });
   const { jobs } = (await answer.json()) as { jobs: { requestId: string; status: string }[] };

@@ -151,7 +151,7 @@ describe("the key set", () => {
     stage.answer = keysOf(good);
     stage.now += 2 * hour;
     await stage.deliver(other); // starts the refresh beside its work
-    await vi.waitFor(async () => expect(await stage.deliver(other)).toBe("signature_wrong"));
+    await vi.waitFor(async () => expect(await stage.deliver(other)).toBe("signature_wrong"), { timeout: 15_000 });
     expect(stage.fetches()).toBe(2);
   });
 

@@ -94,7 +94,7 @@ export async function createStage({
           if (event === undefined) throw new Error(`there are ${events.length} events`);
           return event;
         },
-        { timeout: 8000, interval: 5 },
+        { timeout: 15_000, interval: 10 },
       );
     },
     async post(headers, body, query = "") {

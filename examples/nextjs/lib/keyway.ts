@@ -37,6 +37,7 @@ export const keyway = createKeyway({
   webhooks: {
     onResult: ({ caller, endpoint, requestId, status }) =>
       console.log(`${caller}'s job ${requestId} of ${endpoint} is over: ${status}`),
+    allow: process.env["WEBHOOK_ORIGINS"]?.split(","), // where else callers may have results sent
   },
   observe: publishEvent,
 });

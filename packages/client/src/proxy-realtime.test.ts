@@ -32,6 +32,14 @@ test("a connection made with its provider goes to the mount, without anything in
   throughProxy.restore();
 });
 
+test("fal's other name for its host is led too", async () => {
+  const throughProxy = proxyRealtime({ proxyUrl });
+  const query = new URLSearchParams({ fal_jwt_token: await throughProxy("") });
+  const { url } = new WebSocket(`wss://falrun.com/a/b/realtime?${query.toString()}`);
+  expect(url).toBe("wss://app.example/api/fal/proxy/fal.run/a/b/realtime");
+  throughProxy.restore();
+});
+
 test("two mounts on one page do not meet", async () => {
   const one = proxyRealtime({ proxyUrl });
   const other = proxyRealtime({ proxyUrl: "http://localhost:3000/p" });

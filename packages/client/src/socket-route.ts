@@ -1,5 +1,8 @@
 const mark = "keyway-proxied:";
 
+/** The host of fal-js 1.10.1, and the other name that fal has for it. */
+const falRun = /^wss:\/\/(?:fal\.run|falrun\.com)\//;
+
 /** Stands where the official client puts a token, and names the mount to go to. It opens nothing, anywhere. */
 export function toTicket(mountUrl: string): string {
   return mark + mountUrl;
@@ -11,7 +14,7 @@ export function toTicket(mountUrl: string): string {
  */
 function toRoutedUrl(url: string | URL): string | URL {
   const text = String(url);
-  if (!text.startsWith("wss://fal.run/")) return url;
+  if (!falRun.test(text)) return url;
   const { pathname, searchParams } = new URL(text);
   const ticket = searchParams.get("fal_jwt_token");
   if (ticket === null || !ticket.startsWith(mark)) return url;

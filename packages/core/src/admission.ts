@@ -114,7 +114,7 @@ async function exchangeFor(
   { hold }: Grant,
   more: HeaderList,
 ): Promise<Exchange> {
-  const { door, settings, trace, call, caller, query: asked, falRequestId, form, base, reauthorize } = decided;
+  const { door, settings, trace, call, caller, falRequestId, form, base, reauthorize } = decided;
   try {
     const { body } = call.kind === "submit" ? await smallBodyOf(decided, seen) : seen;
     const apiKey = await resolveKey(settings.apiKey, caller);
@@ -127,12 +127,7 @@ async function exchangeFor(
       call.kind === "submit"
         ? { key: replayKey(caller.hash), digest: () => digest(decided, { body, input: undefined }) }
         : undefined;
-    const owned = ownsJobs(caller, settings);
-    const { id, isPublic: anonymous } = caller;
-    const origin: JobOrigin = { endpoint: call.endpoint, caller: id, anonymous, owned, at: settings.now() };
-    const submits = call.kind === "submit";
-    const { query, delivers } = submits ? await subscribe(asked, origin, door.head, settings) : notSubscribed(asked);
-    if (delivers) sweepPending(door, settings);
+    const { origin, query, delivers } = await originate(decided);
     return createExchange({
       door,
       call,
@@ -160,8 +155,21 @@ async function exchangeFor(
   }
 }
 
-function notSubscribed(query: string | null): Subscribed {
-  return { query, delivers: false };
+/** Where a new job comes from, and whether its result is delivered to the app. */
+async function originate({
+  call,
+  caller,
+  door,
+  query,
+  settings,
+}: Decided): Promise<Subscribed & { origin: JobOrigin }> {
+  const owned = ownsJobs(caller, settings);
+  const { id, isPublic: anonymous } = caller;
+  const origin = { endpoint: call.endpoint, caller: id, anonymous, owned, at: settings.now() };
+  if (call.kind !== "submit") return { origin, query, delivers: false };
+  const subscribed = await subscribe(query, origin, door.head, settings);
+  if (subscribed.delivers) sweepPending(door, settings);
+  return { origin, ...subscribed };
 }
 
 /** Whether a rule has to see the body before it may go. */

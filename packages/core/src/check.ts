@@ -15,7 +15,7 @@ export function checkSettings(settings: Settings): readonly Finding[] {
 }
 
 function findings(settings: Settings): Finding[] {
-  const { authorize, endpoints, limits, production, publicUrl, upstream, ownership, dryRun } = settings;
+  const { authorize, endpoints, limits, production, publicUrl, upstream, ownership, dryRun, webhooks } = settings;
   const found: Finding[] = [];
   const say = (level: Finding["level"], option: string, message: string): void =>
     void found.push({ level, option, message });
@@ -46,6 +46,14 @@ function findings(settings: Settings): Finding[] {
       production
         ? "Not stated: callers with cookies, WebSockets and path-form submits are refused."
         : "Taken from the Host header while it names this machine or a private address.",
+    );
+  if (webhooks !== undefined && webhooks.url === undefined && publicUrl === undefined)
+    say(
+      production ? "danger" : "info",
+      "webhooks.url",
+      production
+        ? "Neither it nor publicUrl is stated: submits are refused, because fal.ai could not deliver."
+        : "Taken from the Host header, where fal.ai cannot deliver: settle() tells of finished jobs.",
     );
   if (ownership === "app") say("warning", "ownership", "Every caller may read and cancel every job.");
   if (dryRun)

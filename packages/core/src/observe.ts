@@ -42,7 +42,14 @@ export interface CallEvent extends Common {
 }
 
 /** Why a delivery was refused or taken for somebody else's. */
-export type DeliveryReason = VerifyFailure | "no_tag" | "wrong_tag" | "other_account" | "other_job" | "other_request";
+export type DeliveryReason =
+  | VerifyFailure
+  | "no_tag"
+  | "wrong_tag"
+  | "other_account"
+  | "other_job"
+  | "other_request"
+  | "other_status";
 
 /** A webhook delivery of fal's came in. */
 export interface DeliveryEvent extends Common {
@@ -89,19 +96,58 @@ const longestLine = 2000;
 
 /** The second line of defence: messages are picked without secrets, and then searched for them. */
 export function scrub(text: string, secrets: readonly string[]): string {
-  let clean = text.replace(unprintable, " ");
-  for (const secret of secrets) {
-    for (const form of formsOf(secret)) clean = clean.replaceAll(form, "[redacted]");
+  // What stands beyond the cut is not written, and half a secret at the cut is found by its runs.
+  const clean = text.slice(0, 2 * longestLine).replace(unprintable, " ");
+  const runs = new Set(secrets.flatMap(formsOf).flatMap(runsOf));
+  return (runs.size === 0 ? clean : withoutRuns(clean, runs)).slice(0, longestLine);
+}
+
+/** So many characters of a secret in a row tell too much of it; fewer stand in ordinary words. */
+const runLength = 8;
+
+function runsOf(form: string): string[] {
+  return Array.from({ length: Math.max(0, form.length - runLength + 1) }, (_, at) => form.slice(at, at + runLength));
+}
+
+function withoutRuns(text: string, runs: ReadonlySet<string>): string {
+  let clean = "";
+  let at = 0;
+  while (at < text.length) {
+    let end = at;
+    while (runs.has(text.slice(end, end + runLength))) end += 1;
+    if (end > at) {
+      clean += "[redacted]";
+      at = end + runLength - 1;
+    } else {
+      clean += text[at];
+      at += 1;
+    }
   }
-  return clean.slice(0, longestLine);
+  return clean;
 }
 
+/** A secret as it stands in texts: itself, in URLs, in hex, and in base64 wherever it begins there. */
 function formsOf(secret: string): string[] {
-  const halves = secret.split(":").filter((half) => half.length >= 8);
-  const forms = [secret, ...halves];
-  return [...forms, ...forms.map(encodeURIComponent), ...forms.map(toBase64)].filter((form) => form.length >= 8);
+  const bytes = new TextEncoder().encode(secret);
+  const hex = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  const url = encodeURIComponent(secret);
+  const base64 = [0, 1, 2].map((before) => toBase64(bytes, before));
+  return [
+    secret,
+    url,
+    url.replace(/%../g, (code) => code.toLowerCase()),
+    hex,
+    hex.toUpperCase(),
+    ...base64,
+    ...base64.map((form) => form.replaceAll("+", "-").replaceAll("/", "_")),
+  ];
 }
 
-function toBase64(text: string): string {
-  return btoa(String.fromCharCode(...new TextEncoder().encode(text))).replace(/=+$/, "");
+/** The characters that only the secret decides when so many bytes stand before it (RFC 4648, section 4). */
+function toBase64(bytes: Uint8Array, before: number): string {
+  const padded = new Uint8Array(before + bytes.length);
+  padded.set(bytes, before);
+  const text = btoa(String.fromCharCode(...padded)).replace(/=+$/, "");
+  const isWhole = padded.length % 3 === 0;
+  return text.slice(before === 0 ? 0 : before + 1, isWhole ? undefined : -1);
 }

@@ -23,7 +23,7 @@ export function createPolls(perSecond: number, now: () => number): Polls {
       bucket.at = time;
       if (level < 1)
         throw new ProxyError("rate_limited", {
-          message: "This job's status is read too often.",
+          message: "This is read too often.",
           headers: retryAfter(1000),
         });
     },

@@ -37,9 +37,7 @@ export async function handleRequest(
   context: HandleContext,
   runtime: Runtime,
 ): Promise<void> {
-  req.on("error", ignore);
-  res.on("error", ignore);
-  if (hasBody(req)) res.once("finish", () => endLingering(req));
+  prepare(req, res);
   const door = createDoor(req, res, context, runtime);
   const decided: Answer | Exchange = await runtime.keyway.plan(door);
   if (decided.type === "answer") return sendAnswer(res, decided);
@@ -53,14 +51,19 @@ export async function handleWebhook(
   context: HandleContext,
   runtime: Runtime,
 ): Promise<void> {
-  req.on("error", ignore);
-  res.on("error", ignore);
-  if (hasBody(req)) res.once("finish", () => endLingering(req));
+  prepare(req, res);
   const entry = { cut: () => res.destroy() };
   runtime.open.add(entry);
   const answer = await runtime.keyway.receive(createDoor(req, res, context, runtime));
   runtime.open.delete(entry);
   sendAnswer(res, answer);
+}
+
+/** Errors show up as `close`; who is answered while he sends a body may go on for a while. */
+function prepare(req: IncomingMessage, res: ServerResponse): void {
+  req.on("error", ignore);
+  res.on("error", ignore);
+  if (hasBody(req)) res.once("finish", () => endLingering(req));
 }
 
 function hasBody({ headers }: IncomingMessage): boolean {

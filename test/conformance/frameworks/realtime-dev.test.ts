@@ -32,10 +32,11 @@ describeInBrowser("real time while an example is being developed", lead, (browse
     }, 60_000);
     afterAll(() => example.close());
 
-    it("through the proxy, then by token", { timeout: 60_000 }, async () => {
+    it("through the proxy, then by token", { timeout: 180_000 }, async () => {
       const context = await browser().newContext({ reducedMotion: "reduce" });
       onTestFinished(() => context.close());
       const playground = drivePlayground(await context.newPage());
+      playground.page.setDefaultTimeout(90_000); // each route is compiled when it is first asked for
       const origin = `http://127.0.0.1:${example.port}`;
       await playground.page.goto(origin);
       await playground.signIn("ada");

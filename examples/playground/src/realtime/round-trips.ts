@@ -23,16 +23,17 @@ export function createRoundTrips(): RoundTrips {
   const figures = createElement("dl", { class: "figures" });
   const element = createElement("section", { class: "round-trips", "aria-labelledby": title.id }, title);
   element.append(chart, figures);
-  let all: number[] = [];
+  let all: number[] = []; // the newest thousand
+  let count = 0;
 
   const summarize = (): string => {
     const { last, median, slowest } = figuresOf(all);
-    return `${all.length} ${all.length === 1 ? "picture" : "pictures"}, the last after ${last}; median ${median}, slowest ${slowest}.`;
+    return `${count} ${count === 1 ? "picture" : "pictures"}, the last after ${last}; median ${median}, slowest ${slowest}.`;
   };
   const draw = (): void => {
     element.hidden = all.length === 0;
     const { last, median, slowest } = figuresOf(all);
-    const entries = { Last: last, Median: median, Slowest: slowest, Pictures: String(all.length) };
+    const entries = { Last: last, Median: median, Slowest: slowest, Pictures: String(count) };
     chart.replaceChildren(...toBars(all.slice(-shown)));
     chart.setAttribute("aria-label", `Round trips: ${summarize()}`);
     figures.replaceChildren(
@@ -46,10 +47,12 @@ export function createRoundTrips(): RoundTrips {
     element,
     add(ms) {
       all = [...all.slice(-999), ms];
+      count += 1;
       draw();
     },
     clear() {
       all = [];
+      count = 0;
       draw();
     },
     get summary() {

@@ -19,26 +19,29 @@ export interface Delivery {
 
 /** How long a handler may take before it is taken for dead, and its delivery may be handled again. Milliseconds. */
 const handlerLease = 10 * 60_000;
-const done = "done";
+const told: readonly string[] = ["OK", "ERROR"] satisfies Result["status"][];
 const lookEvery = 100;
 
 /**
  * Tells the app, once in all processes that share the store. Waits up to `patience` milliseconds for another one that is at it:
- * `busy` when it still is. A handler that throws leaves the delivery to be made again.
+ * `busy` when it still is. A handler that throws leaves the delivery to be made again. What comes after the first is `replayed`, or
+ * `contradicted` when it says that the job came out otherwise: deliveries are told apart by their request id alone (fal docs, webhooks).
  */
 export async function deliver(
   delivery: Delivery,
   patience: number,
   webhooks: Webhooks,
   settings: Settings,
-): Promise<"handled" | "replayed" | "busy"> {
-  const name = await settings.hashes.once(`delivery ${delivery.falRequestId} ${delivery.result.status}`);
+): Promise<"handled" | "replayed" | "contradicted" | "busy"> {
+  const { status } = delivery.result;
+  const name = await settings.hashes.once(`delivery ${delivery.falRequestId}`);
   const key = `keyway:2:delivery:${name}`;
   const claimed = await claim(key, patience, settings);
-  if (claimed !== "ours") {
-    if (claimed === "replayed") await keepState(delivery, settings);
-    return claimed;
+  if (claimed === status) {
+    await keepState(delivery, settings);
+    return "replayed";
   }
+  if (claimed !== "ours") return claimed === "busy" ? "busy" : "contradicted";
   try {
     await webhooks.onResult(await toEvent(delivery, settings));
   } catch (cause) {
@@ -50,7 +53,7 @@ export async function deliver(
   }
   // It is told: whatever fails now must not make it told again.
   try {
-    await settings.askStore((store) => store.put(key, done, settings.timeouts.jobLease));
+    await settings.askStore((store) => store.put(key, status, settings.timeouts.jobLease));
     await keepState(delivery, settings);
   } catch (cause) {
     settings.log.error("a delivery could not be noted as done; it may be told again", cause);
@@ -58,11 +61,13 @@ export async function deliver(
   return "handled";
 }
 
-async function claim(key: string, patience: number, settings: Settings): Promise<"ours" | "replayed" | "busy"> {
+/** Answers the status that the app was told, when it was. */
+async function claim(key: string, patience: number, settings: Settings): Promise<string> {
   const until = settings.now() + patience;
   for (;;) {
     if (await settings.askStore((store) => store.claim(key, handlerLease))) return "ours";
-    if ((await settings.askStore((store) => store.get(key))) === done) return "replayed";
+    const known = await settings.askStore((store) => store.get(key));
+    if (known !== null && told.includes(known)) return known;
     if (settings.now() >= until) return "busy";
     await new Promise((resolve) => {
       setTimeout(resolve, lookEvery);

@@ -24,7 +24,7 @@ export type Result =
   | { readonly status: "OK"; readonly payload: null; readonly payloadError: string }
   | { readonly status: "ERROR"; readonly error: string; readonly payload: unknown; readonly payloadError?: string };
 
-/** A finished job. Told once for each outcome: a job that failed and was repeated by fal may be told as ERROR and then as OK. */
+/** A finished job, told once. When fal says later that it came out otherwise, only `observe` learns of it. */
 export type ResultEvent = ResultOrigin & Result;
 
 /** A delivery's body, read. */

@@ -76,7 +76,7 @@ async function receive(door: Door, settings: Settings): Promise<Received> {
   };
   const outcome = await deliver(delivery, patience, webhooks, settings);
   if (outcome === "busy") throw new ProxyError("webhook_busy");
-  return { outcome, origin };
+  return outcome === "contradicted" ? { outcome: "replayed", reason: "other_status", origin } : { outcome, origin };
 }
 
 function checkBody(headers: HeaderList): void {

@@ -2,6 +2,7 @@ import { pendingList } from "../job-index.ts";
 import { type JobEnd, type JobNote, endJob, jobKey, readJob, readNote, settleHold } from "../job.ts";
 import type { Settings } from "../options.ts";
 import type { Door } from "../seam.ts";
+import type { ListedJob } from "../store.ts";
 import { deliver } from "./deliver.ts";
 import { toResult } from "./event.ts";
 import type { Webhooks } from "./option.ts";
@@ -25,13 +26,24 @@ async function settleEnd(note: JobNote, end: JobEnd, settings: Settings): Promis
 
 const mostBytes = 10 * 1024 * 1024;
 
-/** Tells the app of jobs that are over and whose webhook never came, the oldest first. Answers how many were told. */
+/** Up to where this process has looked: jobs that stay at work must not keep the later ones from being looked at. */
+const looked = new WeakMap<Webhooks, number>();
+
+/** Jobs whose webhook is yet to come, the oldest first; the next call goes on where this one ends, and begins anew at the end. */
+async function nextPending(most: number, webhooks: Webhooks, settings: Settings): Promise<readonly ListedJob[]> {
+  const pending = await pendingList(settings);
+  const since = looked.get(webhooks) ?? 0;
+  const listed = await settings.askStore((store) => store.listed(pending, { since, most, first: "oldest" }));
+  looked.set(webhooks, listed.length < most ? 0 : (listed.at(-1)?.since ?? 0) + 1);
+  return listed;
+}
+
+/** Tells the app of jobs that are over and whose webhook never came. Answers how many were told. */
 export async function settlePending(most: number, minAge: number, settings: Settings): Promise<number> {
   const { webhooks } = settings;
   if (webhooks === undefined) return 0;
   const pending = await pendingList(settings);
-  const listed = await settings.askStore((store) => store.listed(pending, { since: 0, most, first: "oldest" }));
-  const due = listed.filter(({ since }) => since <= settings.now() - minAge);
+  const due = (await nextPending(most, webhooks, settings)).filter(({ since }) => since <= settings.now() - minAge);
   const told = await Promise.all(
     due.map(async ({ job, note: text }) => {
       const note = readNote(text);
