@@ -1,4 +1,4 @@
-import { type Caller, type Keyway, type LimitSet, createKeyway } from "@keyway/express";
+import { type Caller, type Keyway, type LimitSet, type WebhooksOption, createKeyway } from "@keyway/express";
 import { publishEvent } from "./events.ts";
 import { bearerOf, verifyToken } from "./session.ts";
 import { settings } from "./settings.ts";
@@ -15,19 +15,31 @@ export function callerOf(user: string): Caller {
   return { id: user, limits: plans.get(user) };
 }
 
+/** Told by fal.ai of every finished job, once, also when its caller has long left. A real app writes it to its database. */
+const webhooks: WebhooksOption = {
+  onResult: ({ caller, endpoint, requestId, status }) =>
+    console.log(`${caller}'s job ${requestId} of ${endpoint} is over: ${status}`),
+  allow: settings.webhookOrigins,
+};
+
+/** Said aloud, because a budget wants to know of every endpoint what it costs. */
+const free = { perCall: 0 };
+
 /** Who may call what, and for how much. The key comes from FAL_KEY and stays here. */
 export const keyway: Keyway = createKeyway({
   authorize: (request) => {
     const user = verifyToken(bearerOf(request.headers.get("authorization")) ?? request.cookie("session"));
     return user === undefined ? null : callerOf(user);
   },
-  // What a call costs, in US dollars: see fal.ai's prices for your models, or ask for them with loadPrices().
-  // Real time goes through this app; "token" also lets a page connect to fal.ai by itself, where these limits do not reach.
+  // The first pattern that fits counts. Two cost something here, in US dollars, so that the page can show budgets; in your app write
+  // what your models cost at fal.ai, or ask for it with loadPrices().
+  // Real time goes through this app; "token" also lets a page connect to fal.ai by itself, where limits do not reach.
   endpoints: {
-    "demo/realtime": { price: { perMinute: 0.06 }, realtime: "token" },
-    "demo/**": { price: { perUnit: 0.01 } },
-    "fal-ai/flux/schnell": { price: { perUnit: 0.003 } },
-    "fal-ai/**": { price: { perUnit: 0.03 }, realtime: "token" },
+    "demo/realtime": { price: free, realtime: "token" },
+    "demo/poster": { price: { perUnit: 0.01 } },
+    "demo/**": { price: free },
+    "fal-ai/fast-lightning-sdxl": { price: { perUnit: 0.01 } },
+    "fal-ai/**": { price: free, realtime: "token" },
   },
   limits: {
     caller: { budget: { usd: 1, per: "day" } },
@@ -35,11 +47,7 @@ export const keyway: Keyway = createKeyway({
   },
   publicUrl: settings.publicOrigin && settings.publicOrigin + mount,
   upstream: upstream.emulatorUrl === undefined ? undefined : { url: upstream.emulatorUrl, key: "emulator" },
-  // Told by fal.ai of every finished job, once, also when its caller has long left. A real app writes it to its database.
-  webhooks: {
-    onResult: ({ caller, endpoint, requestId, status }) =>
-      console.log(`${caller}'s job ${requestId} of ${endpoint} is over: ${status}`),
-    allow: settings.webhookOrigins,
-  },
+  // In production fal.ai finds this app where PUBLIC_URL says.
+  webhooks: settings.publicOrigin === undefined && settings.isProduction ? undefined : webhooks,
   observe: publishEvent,
 });

@@ -244,7 +244,7 @@ export function tryPage(name: ExampleName): void {
         await ends("Failed");
         expect(await failure()).toMatch(/402[^]*budget_exceeded/);
         await page.getByText("Signed in as bob").waitFor();
-        await serverSaw(/run POST.*demo\/image.*402 budget_exceeded/);
+        await serverSaw(/run POST.*demo\/poster.*402 budget_exceeded/);
         expect(await budget("bob").innerText()).toMatch(/Spent\s+\$0.05\s+Reserved\s+\$0.00\s+Left\s+\$0.00/);
         expect(await budget("ada").innerText()).toBe(before);
         expect(problems().every((line) => line.includes("responded with a status of 402"))).toBe(true);

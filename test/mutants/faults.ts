@@ -28,8 +28,8 @@ export const faults: readonly Fault[] = [
     name: "the request is parsed and written again",
     package: "node",
     replace: {
-      "count(run, await collectBody(run.req, limits))":
-        "count(run, Buffer.from(JSON.stringify(JSON.parse(String(await collectBody(run.req, limits))))))",
+      "return collectBody(run.req, limits);":
+        "return collectBody(run.req, limits).then((bytes) => Buffer.from(JSON.stringify(JSON.parse(String(bytes)))));",
     },
     seenBy: express,
   },
@@ -42,7 +42,7 @@ export const faults: readonly Fault[] = [
   {
     name: "the head waits for the first event",
     package: "node",
-    replace: { "if (answer.flush) res.flushHeaders();": "" },
+    replace: { "if (flush) res.flushHeaders();": "" },
     seenBy: node,
   },
   {
@@ -84,7 +84,7 @@ export const faults: readonly Fault[] = [
     replace: {
       "(req: ExpressRequest, res: ServerResponse): Promise<void> =>":
         "(req: ExpressRequest, res: ServerResponse, next?: unknown): Promise<void> =>",
-      "body: bodyOf(req) });": "body: bodyOf(req) }).then(() => (next as () => void)());",
+      "body: bodyOf(req, lost.proxy) });": "body: bodyOf(req, lost.proxy) }).then(() => (next as () => void)());",
     },
     seenBy: express,
   },
@@ -143,7 +143,7 @@ export const faults: readonly Fault[] = [
   {
     name: "a POST is sent again",
     package: "node",
-    replace: { "run.exchange.up.repeatable &&": "" },
+    replace: { "exchange.up.repeatable &&": "" },
     seenBy: node,
   },
   {

@@ -16,13 +16,18 @@ export interface RedisServer {
 
 const program = process.env["REDIS_SERVER"] ?? "redis-server";
 
-/** What `redis-server --version` says, undefined when there is none. */
-export function redisVersion(): string | undefined {
-  const { status, stdout } = spawnSync(program, ["--version"], { encoding: "utf8" });
+/** What `redis-server --version` (or Valkey's) says, undefined when there is none. */
+export function redisVersion(server: string = program): string | undefined {
+  const { status, stdout } = spawnSync(server, ["--version"], { encoding: "utf8" });
   return status === 0 ? stdout.trim() : undefined;
 }
 
-export async function startRedis(...more: string[]): Promise<RedisServer> {
+export function startRedis(...more: string[]): Promise<RedisServer> {
+  return startServer(program, ...more);
+}
+
+/** A server of the same settings from this program. */
+export async function startServer(server: string, ...more: string[]): Promise<RedisServer> {
   const port = await freePort();
   const directory = await mkdtemp(join(tmpdir(), "keyway-redis-"));
   const settings = [
@@ -40,7 +45,7 @@ export async function startRedis(...more: string[]): Promise<RedisServer> {
   let child: ChildProcess | undefined;
 
   async function start(): Promise<void> {
-    child = spawn(program, [...settings, ...more], { stdio: "ignore" });
+    child = spawn(server, [...settings, ...more], { stdio: "ignore" });
     await answering(port);
   }
   async function stop(): Promise<void> {

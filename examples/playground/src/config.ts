@@ -19,6 +19,7 @@ export async function loadConfig(url: string): Promise<Config> {
 
 const emulated: Endpoints = {
   image: "demo/image",
+  priced: "demo/poster",
   slow: "demo/slow",
   stream: "demo/stream",
   withPicture: "demo/echo",
@@ -29,6 +30,7 @@ const emulated: Endpoints = {
 
 const real: Endpoints = {
   image: "fal-ai/flux/schnell",
+  priced: "fal-ai/fast-lightning-sdxl",
   slow: "fal-ai/flux/dev",
   stream: "fal-ai/flux/dev",
   withPicture: "fal-ai/flux/dev/image-to-image",

@@ -7,6 +7,8 @@ import type { UsageReader } from "./usage.ts";
 /** Which endpoints the forms start with. */
 export interface Endpoints {
   readonly image: string;
+  /** One that has a price in the example. */
+  readonly priced: string;
   readonly slow: string;
   readonly stream: string;
   readonly withPicture: string;

@@ -17,10 +17,14 @@ export interface BodyLimits {
   readonly whole?: () => void;
 }
 
-/** Reads a whole body within its limits. */
-export async function collectStream(body: ReadableStream<Uint8Array> | null, limits: BodyLimits): Promise<Uint8Array> {
+/** Reads a whole body within its limits, where it is not all here already. */
+export async function collectStream(
+  body: ReadableStream<Uint8Array> | Uint8Array | null,
+  limits: BodyLimits,
+): Promise<Uint8Array> {
   const parts: Uint8Array[] = [];
   if (body === null) return new Uint8Array(0);
+  if (body instanceof Uint8Array) return body;
   const reader = limitStream(body, limits).getReader();
   for (;;) {
     const { done, value } = await reader.read();

@@ -1,9 +1,7 @@
-import type { Macs } from "./mac.ts";
+import type { Digests } from "./digests.ts";
 import { createRecent } from "./recent.ts";
 
-const encoder = new TextEncoder();
-
-/** HMAC-SHA-256 of ids, keyed by the namespace, hex, 32 characters. */
+/** SHA-256 of namespace and id, hex, 32 characters: what stores, events and logs know callers and jobs by. */
 export interface Hashes {
   /** For ids that come again: the latest ones are kept. */
   of(id: string): string | Promise<string>;
@@ -13,13 +11,16 @@ export interface Hashes {
 
 const kept = 20_000;
 const longestKept = 200;
+const length = 32;
 
-export function createHashes(namespace: string, macs: Macs): Hashes {
+export function createHashes(namespace: string, { sha256 }: Digests): Hashes {
   const known = createRecent<string>(kept);
+  /** With its length, so that no two namespaces and ids make one text. */
+  const prefix = `keyway ${namespace.length} ${namespace}`;
 
   function compute(id: string): string | Promise<string> {
-    const mac = macs.hmac(`keyway ${namespace}`, encoder.encode(id));
-    return mac instanceof Uint8Array ? toHex(mac) : mac.then(toHex);
+    const hash = sha256(`${prefix} ${id}`);
+    return typeof hash === "string" ? hash.slice(0, length) : hash.then((text) => text.slice(0, length));
   }
 
   function keep(id: string, hash: string): string {
@@ -36,12 +37,4 @@ export function createHashes(namespace: string, macs: Macs): Hashes {
     },
     once: compute,
   };
-}
-
-const digits = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, "0"));
-
-function toHex(mac: Uint8Array): string {
-  let text = "";
-  for (const byte of mac.subarray(0, 16)) text += digits[byte];
-  return text;
 }

@@ -51,5 +51,5 @@ export type {
   UpstreamRequest,
   Use,
 } from "./seam.ts";
-export type { Hmac } from "./mac.ts";
+export type { Hmac, PlatformDigests, Sha256 } from "./digests.ts";
 export { type Sender, type UpstreamAnswer, createFetchSender, isReset } from "./sender.ts";

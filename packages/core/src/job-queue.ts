@@ -41,7 +41,7 @@ export async function askQueue(
 export async function cancelJob(note: AskedJob, settings: Settings): Promise<void> {
   const request = await queueRequest("PUT", `/${note.app}/requests/${note.id}/cancel`, note.caller, settings);
   const answer = await sender.send(request, null, AbortSignal.timeout(patience));
-  await answer.body?.cancel();
+  if (answer.body instanceof ReadableStream) await answer.body.cancel();
 }
 
 async function queueRequest(

@@ -2,7 +2,7 @@ import { ProxyError, listErrors } from "./errors.ts";
 import { type Reconciled, type ReconcileOptions, reconcile } from "./billing.ts";
 import { type Finding, checkSettings } from "./check.ts";
 import { jobKey, readNote, settleOpenJobs } from "./job.ts";
-import type { Hmac } from "./mac.ts";
+import type { PlatformDigests } from "./digests.ts";
 import type { Log } from "./observe.ts";
 import { type KeywayOptions, type Settings, type Sockets, type Timeouts, resolveOptions } from "./options.ts";
 import { plan } from "./plan.ts";
@@ -93,8 +93,8 @@ export interface Keyway {
     readonly timeouts: Timeouts;
     readonly sockets: Sockets;
     readonly log: Log;
-    /** Computes with this HMAC-SHA-256 from now on: the platform's own is faster than WebCrypto's. */
-    readonly useHmac: (hmac: Hmac) => void;
+    /** Computes with these digests from now on: the platform's own are faster than WebCrypto's. */
+    readonly useDigests: (digests: PlatformDigests) => void;
   };
   /** Stops timers and closes the store. */
   readonly close: () => Promise<void>;
@@ -114,7 +114,7 @@ const pausedFor = 365 * 24 * 3_600_000;
  */
 export function createKeyway(options: KeywayOptions): Keyway {
   const settings = resolveOptions(options);
-  const { production, timeouts, sockets, log, publicUrl, macs } = settings;
+  const { production, timeouts, sockets, log, publicUrl, digests } = settings;
   return {
     fetch: (request, context = {}) => answerRequest(request, context, settings),
     webhook: (request, context = {}) => answerWebhook(request, context, settings),
@@ -138,7 +138,14 @@ export function createKeyway(options: KeywayOptions): Keyway {
     callerHash: async (callerId) => settings.hashes.of(`caller ${callerId}`),
     plan: (door) => plan(door, settings),
     receive: (door) => receiveDelivery(door, settings),
-    transport: Object.freeze({ publicPath: publicUrl?.path, production, timeouts, sockets, log, useHmac: macs.use }),
+    transport: Object.freeze({
+      publicPath: publicUrl?.path,
+      production,
+      timeouts,
+      sockets,
+      log,
+      useDigests: digests.use,
+    }),
     async close() {
       settings.abandonment?.close();
       await settings.store.close();

@@ -1,7 +1,7 @@
 import { type ApiKeyOption, keyFromEnvironment, readEnvironment, whyNotKey } from "./api-key.ts";
 import { ProxyError } from "./errors.ts";
 import { type Hashes, createHashes } from "./hash.ts";
-import { type Macs, createMacs } from "./mac.ts";
+import { type Digests, createDigests } from "./digests.ts";
 import { storeOfProcess } from "./process-store.ts";
 import { type Polls, createPolls } from "./polls.ts";
 import { type JobTracker, createJobTracker } from "./tracker.ts";
@@ -129,7 +129,7 @@ export interface Settings {
   readonly publicUrl: { readonly href: string; readonly origin: string; readonly path: string } | undefined;
   readonly production: boolean;
   readonly apiKey: ApiKeyOption | undefined;
-  readonly macs: Macs;
+  readonly digests: Digests;
   readonly sealer: Sealer;
   readonly hashes: Hashes;
   readonly origins: readonly string[];
@@ -190,7 +190,7 @@ export function resolveOptions(options: KeywayOptions): Settings {
   const apiKey = upstream?.key ?? options.apiKey;
   const log = createLog(() => secretsToHide(apiKey, options.secret));
   const endpoints = resolveEndpoints(options.endpoints);
-  const macs = createMacs();
+  const digests = createDigests();
   const namespace = options.namespace ?? "keyway";
   const store = options.store ?? storeOfProcess(namespace);
   const secrets = resolveSecrets(options.secret, apiKey);
@@ -201,9 +201,9 @@ export function resolveOptions(options: KeywayOptions): Settings {
     publicUrl: resolvePublicUrl(options.publicUrl),
     production,
     apiKey,
-    macs,
-    sealer: createSealer(secrets, macs),
-    hashes: createHashes(namespace, macs),
+    digests,
+    sealer: createSealer(secrets, digests),
+    hashes: createHashes(namespace, digests),
     origins: options.origins ?? [],
     limits: resolveLimits(options.limits),
     polls: createPolls(options.limits?.pollsPerSecond ?? 15, Date.now),

@@ -936,3 +936,27 @@ describe("preflights", () => {
     });
   });
 });
+
+describe("where fal is told to deliver", () => {
+  const webhooks = { onResult: (): void => undefined };
+  const hookOf = async (options: Options, host = "localhost:3000"): Promise<string | null> => {
+    const headers: HeaderList = [...json, ["host", host]];
+    const { path } = (await exchangeOf({ target: submit, headers }, { webhooks, ...options })).up;
+    const hook = new URL(path, submit).searchParams.get("fal_webhook");
+    return hook === null ? null : hook.replace(/\?keyway=[\w-]+$/, "?tag");
+  };
+
+  it.each<[string, Options, string | null]>([
+    ["a public address", { publicUrl: "https://app.example/api/fal/proxy" }, "https://app.example/api/fal/webhook?tag"],
+    ["a stated URL", { webhooks: { ...webhooks, url: "https://hooks.example/x" } }, "https://hooks.example/x?tag"],
+    ["not this machine, where fal.ai would be sent in vain", {}, null],
+    ["nor a private address that is stated as the app's", { publicUrl: "http://192.168.1.2:3000/p" }, null],
+    [
+      "this machine, when an emulator delivers",
+      { upstream: { url: "http://127.0.0.1:4100", key: "emulator" } },
+      "http://localhost:3000/api/fal/webhook?tag",
+    ],
+  ])("%s", async (_, options, expected) => {
+    expect(await hookOf(options)).toBe(expected);
+  });
+});

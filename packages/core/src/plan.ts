@@ -45,11 +45,7 @@ async function decide(door: Door, settings: Settings, trace: Trace): Promise<Ans
   trace.caller = caller;
   const endpoint =
     call.endpoint === "" ? undefined : orTell(trace, settings, () => findEndpoint(call, settings.endpoints));
-  const query = checkQuery(
-    call,
-    endpoint?.input !== undefined || endpoint?.price !== undefined,
-    settings.webhooks?.allow,
-  );
+  const query = checkQuery(call, endpoint?.ruled === true, settings.webhooks?.allow);
   const falRequestId = await openJob(call, caller, settings);
   if (falRequestId !== undefined) notePoll(call, falRequestId, caller, settings);
   checkBodyHeaders(call, head.headers, settings.maxBodyBytes);

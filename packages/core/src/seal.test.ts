@@ -1,13 +1,13 @@
 import { createHmac } from "node:crypto";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { createMacs } from "./mac.ts";
+import { createDigests } from "./digests.ts";
 import { type Sealer, createSealer, deriveSecret } from "./seal.ts";
 
 const subject = { caller: "ada", app: "fal-ai/flux", requestId: "019e161b-386c-7d33-8e2f-0123456789ab" };
 const { caller, app } = subject;
 type Secrets = Parameters<typeof createSealer>[0];
-const withSecrets = (secrets: Secrets): Sealer => createSealer(secrets, createMacs());
+const withSecrets = (secrets: Secrets): Sealer => createSealer(secrets, createDigests());
 const first = ["a secret of this server"];
 const sealer = withSecrets(() => first);
 
@@ -91,15 +91,18 @@ it("asks for its secrets on every use, and passes their failure on", async () =>
 });
 
 it("the platform's own HMAC seals as WebCrypto does, from the next use on", async () => {
-  const macs = createMacs();
-  const one = createSealer(() => first, macs);
+  const digests = createDigests();
+  const one = createSealer(() => first, digests);
   const before = await one.seal(subject);
   let computed = 0;
-  macs.use((secret, message) => {
-    computed += 1;
-    return createHmac("sha256", secret).update(message).digest();
+  digests.use({
+    ...digests,
+    hmac: (secret, message) => {
+      computed += 1;
+      return createHmac("sha256", secret).update(message).digest();
+    },
   });
-  expect(await createSealer(() => first, macs).open(before, { caller, app })).toBe(subject.requestId);
+  expect(await createSealer(() => first, digests).open(before, { caller, app })).toBe(subject.requestId);
   expect(await one.seal(subject)).toBe(before);
   expect(computed).toBe(2);
 });
@@ -107,12 +110,15 @@ it("the platform's own HMAC seals as WebCrypto does, from the next use on", asyn
 describe("seals that were right are remembered", () => {
   function counted(secrets: Secrets): { readonly one: Sealer; readonly computed: () => number } {
     let computed = 0;
-    const macs = createMacs();
-    macs.use((secret, message) => {
-      computed += 1;
-      return createHmac("sha256", secret).update(message).digest();
+    const digests = createDigests();
+    digests.use({
+      ...digests,
+      hmac: (secret, message) => {
+        computed += 1;
+        return createHmac("sha256", secret).update(message).digest();
+      },
     });
-    return { one: createSealer(secrets, macs), computed: () => computed };
+    return { one: createSealer(secrets, digests), computed: () => computed };
   }
   it("and open at once, for the same caller and app only", async () => {
     const { one, computed } = counted(() => first);

@@ -1,5 +1,5 @@
 import { toBase64Url } from "./base64url.ts";
-import { type Macs, createMacs } from "./mac.ts";
+import { type Digests, createDigests } from "./digests.ts";
 import { createRecent } from "./recent.ts";
 
 const encoder = new TextEncoder();
@@ -26,14 +26,14 @@ const longestKept = 1000;
  */
 export function createSealer(
   secrets: () => readonly string[] | Promise<readonly string[]>,
-  macs: Macs = createMacs(),
+  digests: Digests = createDigests(),
 ): Sealer {
-  /** Seals that were right, while the secrets are the same. */
-  const opened = createRecent<string>(kept);
+  /** Seals that were right, and for whom, while the secrets are the same. */
+  const opened = createRecent<Subject>(kept);
   let openedWith: unknown;
 
   async function macOf(secret: string, subject: Subject): Promise<string> {
-    const mac = await macs.hmac(
+    const mac = await digests.hmac(
       secret,
       encoder.encode(JSON.stringify(["keyway job 1", subject.caller, subject.app, subject.requestId])),
     );
@@ -49,33 +49,30 @@ export function createSealer(
     for (const secret of await secrets()) {
       if (isSame(await macOf(secret, { ...subject, requestId }), given)) right = true;
     }
-    if (right && since === openedWith) remember(nameOf(sealed, subject), requestId);
+    if (right && since === openedWith) remember(sealed, { ...subject, requestId });
     return right ? requestId : undefined;
   }
 
-  function remember(name: string, requestId: string): void {
-    if (name.length <= longestKept) opened.set(name, requestId);
+  function remember(sealed: string, { caller, app, requestId }: Subject): void {
+    if (sealed.length + caller.length <= longestKept) opened.set(sealed, { caller, app, requestId });
   }
 
   return {
     async seal(subject) {
       const [secret = ""] = await secrets();
       const sealed = `${subject.requestId}.${await macOf(secret, subject)}`;
-      remember(nameOf(sealed, subject), subject.requestId);
+      remember(sealed, subject);
       return sealed;
     },
     open(sealed, subject) {
       const now = secrets();
       if (now !== openedWith) opened.clear();
       openedWith = now;
-      return opened.get(nameOf(sealed, subject)) ?? verify(sealed, subject);
+      const known = opened.get(sealed);
+      if (known?.caller === subject.caller && known.app === subject.app) return known.requestId;
+      return verify(sealed, subject);
     },
   };
-}
-
-/** Neither a sealed id nor an app holds a space. */
-function nameOf(sealed: string, { caller, app }: Omit<Subject, "requestId">): string {
-  return `${sealed} ${app} ${caller}`;
 }
 
 /** A secret that every instance with the same api key agrees on (RFC 5869). */

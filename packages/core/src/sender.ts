@@ -1,9 +1,9 @@
 import type { HeaderList } from "./head.ts";
 import type { UpstreamHead, UpstreamRequest } from "./seam.ts";
 
-/** Upstream's answer, its body not read yet. */
+/** Upstream's answer: its body not read yet, or all of it where a sender has it at once. */
 export interface UpstreamAnswer extends UpstreamHead {
-  readonly body: ReadableStream<Uint8Array> | null;
+  readonly body: ReadableStream<Uint8Array> | Uint8Array | null;
 }
 
 /** Sends requests for the web transport. Global fetch serves everywhere; a host may bring something better. */

@@ -1,10 +1,13 @@
 import { collectStream, limitStream } from "./body-stream.ts";
 import { ProxyError } from "./errors.ts";
+import { valueOf } from "./head.ts";
 import type { Settings } from "./options.ts";
 import { plan } from "./plan.ts";
+import { concat } from "./rewrite.ts";
 import { type Sender, type UpstreamAnswer, createFetchSender, isReset, rootOf, toHeaders } from "./sender.ts";
 import { type Run, callerLeft, createRun, finish, passThrough } from "./web-run.ts";
-import type { Answer, Door, Exchange } from "./seam.ts";
+import type { Answer, AnswerHead, Door, Exchange } from "./seam.ts";
+import { contentLength } from "./upstream-request.ts";
 import { receiveDelivery } from "./webhooks/receive.ts";
 
 /** What a web-standard host knows beside the Request. */
@@ -104,6 +107,7 @@ async function answerOver(run: Run, request: Request, hostLimit: string | undefi
       body: head.body === "none" ? new Uint8Array(0) : head.body,
     });
   }
+  if (upstream.body instanceof Uint8Array) return answerWhole(run, upstream.body, head);
   const body = upstream.body === null ? null : passThrough(run, upstream.body, head, request.signal);
   if (body === null) finish(run, "complete");
   return new Response(body, { status: head.status, headers: toHeaders(head.headers) });
@@ -160,6 +164,20 @@ function bodyOf(request: Request): ReadableStream<Uint8Array> | null {
     });
   }
   return request.headers.get("content-length") === "0" ? null : request.body;
+}
+
+/** A body that is all here needs no stream. When it is rewritten, it gets the length that it then has. */
+function answerWhole(run: Run, whole: Uint8Array, { status, headers, body }: AnswerHead): Response {
+  const rewriter = typeof body === "object" && "rewrite" in body ? body.rewrite : undefined;
+  const bytes = rewriter === undefined ? whole : concat([rewriter.push(whole), rewriter.end()]);
+  run.bytesOut = bytes.length;
+  finish(run, "complete");
+  return toResponse({
+    type: "answer",
+    status,
+    headers: valueOf(headers, "content-length") === undefined ? [...headers, contentLength(bytes)] : headers,
+    body: bytes,
+  });
 }
 
 async function answerCollected(run: Run, upstream: UpstreamAnswer, limit: number): Promise<Response> {

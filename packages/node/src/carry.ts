@@ -1,21 +1,39 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Readable } from "node:stream";
-import { type AnswerHead, type Ending, type Exchange, type Rewriter, isReset } from "@keyway/core";
+import {
+  type AnswerHead,
+  type Ending,
+  type Exchange,
+  type HeaderList,
+  type Rewriter,
+  isReset,
+  valueOf,
+} from "@keyway/core";
 import type { Dispatcher } from "undici";
 import { toFlat, toHeaderList } from "./head.ts";
-import { type HandleContext, type Runtime, bodyConsumed, sendAnswer, writeHead } from "./http.ts";
+import { type HandleContext, type Runtime, bodyConsumed, endWith, sendAnswer, smallAnswer, writeHead } from "./http.ts";
 import { collectBody, smallBody, streamBody } from "./request-body.ts";
 
-/** One exchange on its way. Whoever ends it first, ends it: see {@link finish}. */
-interface Run {
+type Body = Readable | Uint8Array | null;
+
+/** One exchange on its way, which is also what undici tells of it. Whoever ends it first, ends it: see {@link finish}. */
+interface Run extends Dispatcher.DispatchHandler {
   readonly exchange: Exchange;
   readonly req: IncomingMessage;
   readonly res: ServerResponse;
+  readonly runtime: Runtime;
+  /** For `runtime.open`. */
+  readonly cut: (this: Run) => void;
   controller: Dispatcher.DispatchController | undefined;
   /** Set when the request reached a connection: from then on upstream may have got it. */
   sent: boolean;
+  body: Body;
   /** Set when upstream's head was passed to the exchange. */
   answer: AnswerHead | undefined;
+  /** Length of a small body whose head waits for it, so that both go in one write. */
+  awaited: number | undefined;
+  /** Such a body, all of it. */
+  whole: Uint8Array | undefined;
   collected: Buffer[];
   collectedBytes: number;
   rewriter: Rewriter | undefined;
@@ -41,43 +59,67 @@ export async function carryOut(
   runtime: Runtime,
 ): Promise<void> {
   return new Promise((resolve) => {
-    const run: Run = {
-      exchange,
-      req,
-      res,
-      controller: undefined,
-      sent: false,
-      answer: undefined,
-      collected: [],
-      collectedBytes: 0,
-      rewriter: undefined,
-      broken: undefined,
-      upload: undefined,
-      attempts: 0,
-      timer: undefined,
-      meter: undefined,
-      ended: false,
-      bytesIn: 0,
-      bytesOut: 0,
-      done: () => {
-        runtime.open.delete(entry);
-        resolve();
-      },
-    };
-    const entry = { cut: () => breakOff(run, "cut") };
-    runtime.open.add(entry);
+    const run = createRun(exchange, req, res, runtime, resolve);
+    runtime.open.add(run);
     res.on("close", () => onCallerClose(run));
     if (res.closed || res.destroyed) onCallerClose(run);
-    prepareBody(run, context).then(
-      (body) => dispatch(run, body, runtime),
-      (error: unknown) => fail(run, "unsent", error),
-    );
+    try {
+      const body = readBody(run, context);
+      if (!(body instanceof Promise)) return dispatch(run, body);
+      body.then(
+        (bytes) => dispatch(run, count(run, bytes)),
+        (error: unknown) => fail(run, "unsent", error),
+      );
+    } catch (error) {
+      fail(run, "unsent", error);
+    }
   });
 }
 
-type Body = Readable | Uint8Array | null;
+function createRun(
+  exchange: Exchange,
+  req: IncomingMessage,
+  res: ServerResponse,
+  runtime: Runtime,
+  done: () => void,
+): Run {
+  return {
+    exchange,
+    req,
+    res,
+    runtime,
+    cut,
+    controller: undefined,
+    sent: false,
+    body: null,
+    answer: undefined,
+    awaited: undefined,
+    whole: undefined,
+    collected: [],
+    collectedBytes: 0,
+    rewriter: undefined,
+    broken: undefined,
+    upload: undefined,
+    attempts: 0,
+    timer: undefined,
+    meter: undefined,
+    ended: false,
+    bytesIn: 0,
+    bytesOut: 0,
+    done,
+    onRequestStart,
+    onResponseStart,
+    onResponseData,
+    onResponseEnd,
+    onResponseError,
+  };
+}
 
-async function prepareBody(run: Run, context: HandleContext): Promise<Body> {
+function cut(this: Run): void {
+  breakOff(this, "cut");
+}
+
+function readBody(run: Run, context: HandleContext): Body | Promise<Uint8Array> {
   const { up } = run.exchange;
   if (up.body !== "stream") return count(run, up.body);
   if (context.body !== undefined && !(context.body instanceof Uint8Array)) throw bodyConsumed(context.body.lost);
@@ -85,72 +127,71 @@ async function prepareBody(run: Run, context: HandleContext): Promise<Body> {
   const { "content-length": length, "transfer-encoding": coding } = run.req.headers;
   const limits = { maxBytes: up.maxBodyBytes, stallMs: up.timeouts.body };
   if (coding === undefined && (length === undefined || length === "0")) return null;
-  if (coding === undefined && Number(length) <= smallBody) return count(run, await collectBody(run.req, limits));
+  if (coding === undefined && Number(length) <= smallBody) return collectBody(run.req, limits);
   run.upload = streamBody(run.req, limits, (bytes) => {
     run.bytesIn += bytes;
   });
   return run.upload;
 }
 
-function count(run: Run, body: Uint8Array | null): Uint8Array | null {
+function count<T extends Uint8Array | null>(run: Run, body: T): T {
   run.bytesIn += body?.length ?? 0;
   return body;
 }
 
-function dispatch(run: Run, body: Body, runtime: Runtime): void {
+function dispatch(run: Run, body: Body): void {
   const { up } = run.exchange;
   if (run.ended) return void run.upload?.destroy();
   if (run.broken !== undefined) return finish(run, run.broken === "left" ? "left" : "cut");
-  const headers =
-    body instanceof Uint8Array || body === null ? up.headers.filter(([name]) => name !== "content-length") : up.headers;
+  run.body = body;
   run.attempts += 1;
   try {
-    runtime.upstreams.pool(up.origin, up.timeouts.connect).dispatch(
+    run.runtime.upstreams.pool(up.origin, up.timeouts.connect).dispatch(
       {
         origin: up.origin,
         path: up.path,
         method: up.method as Dispatcher.HttpMethod,
-        headers: toFlat(headers),
+        headers: toFlat(up.headers, body instanceof Uint8Array || body === null ? "content-length" : undefined),
         body: body instanceof Uint8Array ? Buffer.from(body.buffer, body.byteOffset, body.byteLength) : body,
         headersTimeout: up.timeouts.head,
         bodyTimeout: up.timeouts.idle,
       },
-      handlerOf(run, body, runtime),
+      run,
     );
   } catch (error) {
     fail(run, "unsent", error);
   }
 }
 
-/** undici wants all five methods; there is no controller before the request is on a connection. */
-function handlerOf(run: Run, body: Body, runtime: Runtime): Dispatcher.DispatchHandler {
-  return {
-    onRequestStart(controller) {
-      run.controller = controller;
-      run.sent = true;
-      if (run.broken !== undefined) controller.abort(new Error("broken off"));
-    },
-    onResponseStart(controller, status) {
-      if (status < 200) return;
-      const raw = (controller.rawHeaders ?? []) as readonly (string | Buffer)[];
-      onHead(run, run.exchange.head({ status, headers: toHeaderList(raw) }));
-    },
-    onResponseData: (controller, chunk) => onData(run, controller, chunk),
-    onResponseEnd: () => onEnd(run),
-    onResponseError(_controller, error) {
-      const retries =
-        run.exchange.up.repeatable &&
-        run.attempts === 1 &&
-        run.sent &&
-        run.answer === undefined &&
-        run.broken === undefined;
-      if (retries && isReset(error)) dispatch(run, body, runtime);
-      else onError(run, error);
-    },
-  };
+/** There is no controller before the request is on a connection. */
+function onRequestStart(this: Run, controller: Dispatcher.DispatchController): void {
+  this.controller = controller;
+  this.sent = true;
+  if (this.broken !== undefined) controller.abort(new Error("broken off"));
 }
 
-function onHead(run: Run, answer: AnswerHead): void {
+function onResponseStart(this: Run, controller: Dispatcher.DispatchController, status: number): void {
+  if (status < 200) return;
+  const headers = toHeaderList((controller.rawHeaders ?? []) as readonly (string | Buffer)[]);
+  onHead(this, this.exchange.head({ status, headers }), headers);
+}
+
+function onResponseData(this: Run, controller: Dispatcher.DispatchController, chunk: Buffer): void {
+  onData(this, controller, chunk);
+}
+
+function onResponseEnd(this: Run): void {
+  onEnd(this);
+}
+
+function onResponseError(this: Run, _controller: Dispatcher.DispatchController, error: Error): void {
+  const { exchange, attempts, sent, answer, broken } = this;
+  const repeats = exchange.up.repeatable && attempts === 1 && sent && answer === undefined && broken === undefined;
+  if (repeats && isReset(error)) dispatch(this, this.body);
+  else onError(this, error);
+}
+
+function onHead(run: Run, answer: AnswerHead, headers: HeaderList): void {
   const { res, exchange } = run;
   const { body } = answer;
   run.answer = answer;
@@ -162,10 +203,17 @@ function onHead(run: Run, answer: AnswerHead): void {
   }
   if (typeof body === "object" && "collect" in body) return;
   if (typeof body === "object") run.rewriter = body.rewrite;
-  if (!isOpen(res)) return;
-  writeHead(res, answer.status, answer.headers);
-  if (answer.flush) res.flushHeaders();
   if (exchange.meter !== undefined) startMeter(run, exchange.meter);
+  const length = body === "none" ? undefined : Number(valueOf(headers, "content-length"));
+  if (!answer.flush && length !== undefined && length <= smallAnswer) run.awaited = length;
+  else startAnswer(run, answer);
+}
+
+/** The head, before a body that comes in pieces. */
+function startAnswer({ res }: Run, { status, headers, flush }: AnswerHead): void {
+  if (!isOpen(res)) return;
+  writeHead(res, status, headers);
+  if (flush) res.flushHeaders();
 }
 
 function onData(run: Run, controller: Dispatcher.DispatchController, chunk: Buffer): void {
@@ -178,7 +226,13 @@ function onData(run: Run, controller: Dispatcher.DispatchController, chunk: Buff
       controller.abort(new Error(`the answer is larger than ${answer.body.collect} bytes`));
     return;
   }
-  if (answer.body === "none" || !isOpen(res)) return;
+  if (answer.body === "none") return;
+  if (run.awaited !== undefined) {
+    if (run.awaited === chunk.length) return void (run.whole = chunk);
+    run.awaited = undefined;
+    startAnswer(run, answer);
+  }
+  if (!isOpen(res)) return;
   const bytes = run.rewriter === undefined ? chunk : run.rewriter.push(chunk);
   if (bytes.length === 0) return;
   run.bytesOut += bytes.length;
@@ -193,27 +247,49 @@ function onData(run: Run, controller: Dispatcher.DispatchController, chunk: Buff
 }
 
 function onEnd(run: Run): void {
-  const { answer, res, exchange } = run;
+  const { answer, res } = run;
   if (answer === undefined || run.ended) return;
-  if (typeof answer.body === "object" && "collect" in answer.body) {
-    exchange.collected(Buffer.concat(run.collected)).then(
-      (collected) => {
-        run.bytesOut = collected.body.length;
-        run.answer = { ...collected, flush: false };
-        sendAnswer(res, { type: "answer", ...collected });
-        finish(run, "complete");
-      },
-      (error: unknown) => fail(run, "unanswered", error),
-    );
-    return;
-  }
-  const rest = run.rewriter?.end();
-  run.bytesOut += rest?.length ?? 0;
-  if (isOpen(res)) {
-    if (rest !== undefined && rest.length > 0) res.end(rest);
-    else res.end();
+  if (typeof answer.body === "object" && "collect" in answer.body) return onCollected(run);
+  if (run.awaited !== undefined) sendWhole(run, answer);
+  else {
+    const rest = run.rewriter?.end();
+    run.bytesOut += rest?.length ?? 0;
+    if (isOpen(res)) {
+      if (rest !== undefined && rest.length > 0) res.end(rest);
+      else res.end();
+    }
   }
   finish(run, "complete");
+}
+
+/** A small body that has come in one piece goes out with its head, and with the length that it has when it was rewritten. */
+function sendWhole(run: Run, { status, headers }: AnswerHead): void {
+  const { res, rewriter, whole } = run;
+  const body =
+    whole === undefined || rewriter === undefined ? whole : Buffer.concat([rewriter.push(whole), rewriter.end()]);
+  run.bytesOut += body?.length ?? 0;
+  if (!isOpen(res)) return;
+  const length = String(body?.length ?? 0);
+  writeHead(
+    res,
+    status,
+    valueOf(headers, "content-length") === undefined ? [...headers, ["content-length", length]] : headers,
+  );
+  endWith(res, body);
+}
+
+function onCollected(run: Run): void {
+  const { res, exchange, collected: parts } = run;
+  const [only] = parts;
+  exchange.collected(parts.length === 1 && only !== undefined ? only : Buffer.concat(parts)).then(
+    (collected) => {
+      run.bytesOut = collected.body.length;
+      run.answer = { ...collected, flush: false };
+      sendAnswer(res, { type: "answer", ...collected });
+      finish(run, "complete");
+    },
+    (error: unknown) => fail(run, "unanswered", error),
+  );
 }
 
 function onError(run: Run, error: unknown): void {
@@ -278,6 +354,7 @@ function finish(run: Run, ending: Ending, error?: unknown): void {
   const status = run.res.headersSent ? run.answer?.status : undefined;
   const incomplete = run.exchange.up.body === "stream" && !run.req.complete;
   run.exchange.end(ending, { status, bytesIn: run.bytesIn, bytesOut: run.bytesOut, error, incomplete });
+  run.runtime.open.delete(run);
   run.done();
 }
 

@@ -31,9 +31,10 @@ export function toHeaderList(raw: readonly (string | Buffer)[]): HeaderList {
   return list;
 }
 
-export function toFlat(headers: HeaderList): string[] {
+/** As undici and Node take them; one name may be left out. */
+export function toFlat(headers: HeaderList, without?: string): string[] {
   const flat: string[] = [];
-  for (const [name, value] of headers) flat.push(name, value);
+  for (const [name, value] of headers) if (name !== without) flat.push(name, value);
   return flat;
 }
 

@@ -78,8 +78,17 @@ function endLingering(req: IncomingMessage): void {
 export function sendAnswer(res: ServerResponse, { status, headers, body }: Answer): void {
   if (res.destroyed || res.headersSent) return;
   writeHead(res, status, headers);
-  if (body.length === 0 || res.req.method === "HEAD") res.end();
-  else res.end(body);
+  endWith(res, res.req.method === "HEAD" ? undefined : body);
+}
+
+/** Bodies up to this many bytes are joined with their head. */
+export const smallAnswer: number = 16 * 1024;
+
+/** Ends an answer. A small body goes as text, because Node joins text with the head and writes both at once. */
+export function endWith(res: ServerResponse, body: Uint8Array | undefined): void {
+  if (body === undefined || body.length === 0) res.end();
+  else if (body.length > smallAnswer) res.end(body);
+  else res.end(Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString("latin1"), "latin1");
 }
 
 /**

@@ -3,7 +3,7 @@ import type { Duplex } from "node:stream";
 import { type Keyway, type KeywayOptions, toKeyway } from "@keyway/core";
 import { type Attachable, type Carrier, attachEverywhere, attachTo } from "./attach.ts";
 import { type HandleContext, type Runtime, handleRequest, handleWebhook } from "./http.ts";
-import { hmac } from "./hmac.ts";
+import { digests } from "./digests.ts";
 import { handleUpgrade, isAddressed } from "./upgrade.ts";
 import { createUpstreams } from "./upstream.ts";
 
@@ -77,7 +77,7 @@ export function attachToServers(input: Keyway | KeywayOptions): NodeProxy {
 
 function createProxy(input: Keyway | KeywayOptions): { proxy: NodeProxy; carrier: Carrier } {
   const keyway = toKeyway(input);
-  keyway.transport.useHmac(hmac);
+  keyway.transport.useDigests(digests);
   const runtime: Runtime = { keyway, upstreams: createUpstreams(), open: new Set(), closing: false };
   let drained: Promise<Drained> | undefined;
   const upgrade: NodeProxy["upgrade"] = (req, socket, head) => {

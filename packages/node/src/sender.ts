@@ -1,9 +1,10 @@
 import { Duplex, Readable } from "node:stream";
 import type { ReadableStream as NodeStream } from "node:stream/web";
-import type { Sender, UpstreamAnswer, UpstreamRequest } from "@keyway/core";
+import { type Sender, type UpstreamAnswer, type UpstreamHead, type UpstreamRequest, valueOf } from "@keyway/core";
 import type { Dispatcher } from "undici";
 import { decodedHeaders, findDecoder } from "./decode.ts";
 import { toFlat, toHeaderList } from "./head.ts";
+import { smallAnswer } from "./http.ts";
 import { smallBody } from "./request-body.ts";
 import { createUpstreams } from "./upstream.ts";
 
@@ -86,6 +87,8 @@ function createHandler(
 ): Dispatcher.DispatchHandler {
   let controller: Dispatcher.DispatchController | undefined;
   let body: ReadableStreamDefaultController<Uint8Array> | undefined;
+  /** A head whose body is small: what comes in one piece needs no stream. */
+  let held: (UpstreamHead & { readonly length: number; whole: Uint8Array | undefined }) | undefined;
   let sent = false;
   let over = false;
   const abort = (): void => {
@@ -108,22 +111,42 @@ function createHandler(
     onResponseStart(started, status) {
       if (status < 200) return;
       const headers = toHeaderList((started.rawHeaders ?? []) as readonly (string | Buffer)[]);
-      const source: UnderlyingDefaultSource<Uint8Array> = {
-        start: (given) => void (body = given),
-        pull: () => started.resume(),
-        cancel: () => end(() => started.abort(stopped())),
-      };
       if (!hasBody(up.method, status)) return answer({ status, headers, body: null });
-      answer(decoded({ status, headers, body: new ReadableStream(source, readAhead) }));
+      const length = Number(valueOf(headers, "content-length"));
+      if (length <= smallAnswer && findDecoder(headers) === undefined)
+        held = { status, headers, length, whole: undefined };
+      else open(started, { status, headers });
     },
     onResponseData(started, chunk) {
-      if (over || body === undefined) return;
-      body.enqueue(new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.byteLength));
-      if ((body.desiredSize ?? 0) <= 0) started.pause();
+      if (over) return;
+      const bytes = new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.byteLength);
+      if (held?.length === bytes.length) return void (held.whole = bytes);
+      if (held !== undefined) open(started, held);
+      body?.enqueue(bytes);
+      if ((body?.desiredSize ?? 0) <= 0) started.pause();
     },
-    onResponseEnd: () => end(() => body?.close()),
-    onResponseError: (_controller, error) => end(() => (body === undefined ? fail(error, sent) : body.error(error))),
+    onResponseEnd: () =>
+      end(() => {
+        if (held === undefined) body?.close();
+        else answer({ status: held.status, headers: held.headers, body: held.whole ?? new Uint8Array(0) });
+      }),
+    onResponseError: (started, error) =>
+      end(() => {
+        if (held !== undefined) open(started, held);
+        if (body === undefined) fail(error, sent);
+        else body.error(error);
+      }),
   };
+
+  function open(started: Dispatcher.DispatchController, { status, headers }: UpstreamHead): void {
+    held = undefined;
+    const source: UnderlyingDefaultSource<Uint8Array> = {
+      start: (given) => void (body = given),
+      pull: () => started.resume(),
+      cancel: () => end(() => started.abort(stopped())),
+    };
+    answer(decoded({ status, headers, body: new ReadableStream(source, readAhead) }));
+  }
 }
 
 function decoded(answer: UpstreamAnswer & { readonly body: ReadableStream<Uint8Array> }): UpstreamAnswer {

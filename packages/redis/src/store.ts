@@ -2,6 +2,7 @@ import type { Account, Admission, Hold, Outcome, Store } from "@keyway/core";
 import { toAdmitted, toBalances, toChange, toOpenJobs, toSettled, toValue } from "./answer.ts";
 import { type RedisClient, isPlainToElsewhere } from "./client.ts";
 import { createConnection } from "./connection.ts";
+import { type WhenDown, standInFor } from "./when-down.ts";
 
 /** Options of {@link createRedisStore}. */
 export interface RedisStoreOptions {
@@ -11,7 +12,12 @@ export interface RedisStoreOptions {
   readonly namespace?: string;
   /** Longest wait for an answer, in milliseconds. Default 250. */
   readonly timeout?: number;
+  /** What happens to calls that spend while Redis is away or slow. Default `"refuse"`: never silently let in. */
+  readonly whenDown?: WhenDown;
 }
+
+/** A stand-in must have answered before Keyway's own time for a store (`timeouts.store`, 250 ms) is over. */
+const standInAfter = 150;
 
 /**
  * Keeps limits, places and money in Redis 6.2 or later, or in Valkey, for apps of more than one process. One round trip per method; Redis's
@@ -21,8 +27,16 @@ export interface RedisStoreOptions {
  * const client = new Redis(process.env.REDIS_URL, { enableOfflineQueue: false, maxRetriesPerRequest: 1 });
  * createKeyway({ store: createRedisStore({ client }), ... });
  */
-export function createRedisStore({ client, namespace = "keyway", timeout = 250 }: RedisStoreOptions): Store {
+export function createRedisStore(options: RedisStoreOptions): Store {
+  const { client, namespace = "keyway", timeout = 250, whenDown = "refuse" } = options;
   checkOptions(client, namespace, timeout);
+  if (whenDown === "refuse") return createStore(client, namespace, timeout);
+  if (whenDown !== "memory" && whenDown !== "open")
+    throw new TypeError('Keyway: whenDown is "refuse", "memory" or "open": whenDown: "memory".');
+  return standInFor(createStore(client, namespace, Math.min(timeout, standInAfter)), whenDown);
+}
+
+function createStore(client: RedisClient, namespace: string, timeout: number): Store {
   if (isPlainToElsewhere(client))
     console.warn("[keyway] Redis runs on another host and is reached without TLS: use a rediss:// URL");
   const { ask } = createConnection(client, `{${namespace}}:1`, timeout);

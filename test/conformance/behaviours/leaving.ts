@@ -172,6 +172,7 @@ export function leaving(mount: Mount): void {
         endpoints: { "demo/echo": { price: { perCall: 0.4 } } },
         limits: { caller: { budget: { usd: 1, per: "day" } } },
         store: createMemoryStore(),
+        namespace: "counted",
       } as const;
       const { upstream, mounted, start, ended } = await stage(mount, options);
       const counting = createKeyway({ authorize: byName, upstream: upstream.option, ...options });

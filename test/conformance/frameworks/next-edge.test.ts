@@ -6,7 +6,7 @@ import { startNext } from "../next-host.ts";
 import { run } from "../stage.ts";
 
 describe("Next's edge runtime", () => {
-  it("gets a build without Node modules, which calls, refuses and streams", async () => {
+  it("C23 gets a build without Node modules, which calls, refuses and streams", async () => {
     const upstream = await startUpstream();
     process.env["KEYWAY_FIXTURE_UPSTREAM"] = upstream.url;
     const server = createServer((await startNext("next-app")) as RequestListener);

@@ -38,7 +38,7 @@ export function createBudgets({ fal, endpoints, client, usage, signInAs }: Patte
 ${client.slice(client.indexOf("\n") + 1)}
 // The session is that of ${caller.value}.
 try {
-  await fal.run(${toSource(endpoints.image)}, {
+  await fal.run(${toSource(endpoints.priced)}, {
     input: ${toSource(input, "    ")},
   });
 } catch (error) {
@@ -55,13 +55,13 @@ console.log(usage.spent, usage.reserved, usage.left);`,
         label: "Make a picture",
         run: (stage) =>
           spend(stage, ["Sent", "Answered"], async () => {
-            const { data } = await fal.run(endpoints.image, { input, abortSignal: stage.signal });
+            const { data } = await fal.run(endpoints.priced, { input, abortSignal: stage.signal });
             return data;
           }),
       },
       {
         label: `Make ${many} at once`,
-        run: (stage) => spend(stage, ["Sent", "Answered"], () => makeMany(fal, endpoints.image, stage)),
+        run: (stage) => spend(stage, ["Sent", "Answered"], () => makeMany(fal, endpoints.priced, stage)),
       },
     ],
   };

@@ -105,7 +105,6 @@ const fieldSyntax = /^[\t\x20-\x7e]+$/;
 function createContext(door: Door, call: AskedCall, address: string | undefined, settings: Settings): AuthorizeContext {
   const { head } = door;
   const { publicUrl } = settings;
-  const host = valueOf(head.headers, "host");
   let headers: Headers | undefined;
   return {
     call: { kind: call.kind, method: call.method, host: call.host, endpoint: call.endpoint, app: call.app },
@@ -118,7 +117,11 @@ function createContext(door: Door, call: AskedCall, address: string | undefined,
     cookie: (name) => cookieOf(head.headers, name),
     address,
     secure: publicUrl === undefined ? head.secure : publicUrl.origin.startsWith("https:"),
-    ownOrigin: publicUrl?.origin ?? (host === undefined ? undefined : `${head.secure ? "https" : "http"}://${host}`),
+    get ownOrigin() {
+      if (publicUrl !== undefined) return publicUrl.origin;
+      const host = valueOf(head.headers, "host");
+      return host === undefined ? undefined : `${head.secure ? "https" : "http"}://${host}`;
+    },
     native: door.native,
   };
 }

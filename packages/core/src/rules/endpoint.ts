@@ -3,7 +3,7 @@ import { ProxyError, invalidOption } from "../errors.ts";
 import type { LimitsOption } from "./limit-set.ts";
 import type { InputRule } from "./input.ts";
 import type { Price, PriceOption } from "./price.ts";
-import { resolvePrice } from "./price.ts";
+import { isFree, resolvePrice } from "./price.ts";
 
 /** What an app may say about the endpoints that a pattern matches. */
 export interface EndpointRule {
@@ -31,6 +31,8 @@ export interface Endpoint {
   readonly segments: readonly string[];
   readonly input: InputRule | undefined;
   readonly price: Price | undefined;
+  /** It has an input rule, or a price that is not nothing: calls that these cannot see into are refused. */
+  readonly ruled: boolean;
   readonly realtime: "proxied" | "token" | false | undefined;
   readonly limits: Omit<LimitsOption, "pollsPerSecond"> | undefined;
   readonly methods: readonly string[];
@@ -63,7 +65,7 @@ function matchCall(call: Call, endpoints: readonly Endpoint[]): Endpoint | undef
 
 /** A rule that looks at inputs or counts money must see them: what it cannot see into is refused. */
 function checkVisible(call: Call, endpoint: Endpoint): void {
-  const ruled = endpoint.input !== undefined || endpoint.price !== undefined;
+  const { ruled } = endpoint;
   if (call.kind === "realtime" && (endpoint.realtime === false || (ruled && endpoint.realtime === undefined))) {
     throw new ProxyError("realtime_refused");
   }
@@ -126,11 +128,13 @@ export function resolveEndpoints(option: unknown): readonly Endpoint[] {
 }
 
 function toEndpoint(pattern: string, rule: EndpointRule): Endpoint {
+  const price = rule.price === undefined ? undefined : resolvePrice(rule.price, pattern);
   return {
     pattern,
     segments: pattern.split("/"),
     input: rule.input,
-    price: rule.price === undefined ? undefined : resolvePrice(rule.price, pattern),
+    price,
+    ruled: rule.input !== undefined || (price !== undefined && !isFree(price)),
     realtime: rule.realtime,
     limits: rule.limits,
     methods: (rule.methods ?? ["POST"]).map((method) => method.toUpperCase()),

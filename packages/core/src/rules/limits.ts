@@ -56,6 +56,7 @@ export interface Ask {
 
 /** Asks the store for rates, places and money at once; throws 402, 403, 429 or 500. */
 export async function admitCall(request: Request, ask: Ask, settings: Settings): Promise<Grant> {
+  if (!isCounted(request.call)) return nothing;
   const scopes = await scopesOf(request, settings);
   const counters = ask.rates ? countersOf(request, scopes, settings) : [];
   const hold = holdOf(request, scopes, ask, settings);
@@ -141,6 +142,13 @@ function countsMoney(call: Call, label: string, { budget }: LimitSet, micros: Mi
 export function spends({ kind }: Call): boolean {
   return kind === "run" || kind === "stream" || kind === "submit" || kind === "realtime";
 }
+
+/** Calls that some limit counts; polls, results and cancels are none. */
+function isCounted(call: Call): boolean {
+  return spends(call) || call.kind === "token" || call.kind === "upload";
+}
+
+const nothing: Grant = { hold: undefined, headers: [], recalled: undefined };
 
 /** Calls that stay open and are asked about while they do. */
 export function isOpen({ kind }: Call): boolean {

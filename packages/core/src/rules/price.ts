@@ -6,7 +6,7 @@ export type PriceFunction = (input: unknown, context: { readonly endpoint: strin
 /**
  * What a call costs, in US dollars. It is set aside before the call and settled when the actual cost is known.
  *
- * - `{ perCall: 0.04 }`: each call.
+ * - `{ perCall: 0.04 }`: each call. `{ perCall: 0 }` says that an endpoint is free.
  * - `{ perUnit: 0.025, reserveUnits: 4 }`: times fal's `x-fal-billable-units`; `reserveUnits` (default 1) are set aside.
  * - `{ perSecond: 0.001, reserveSeconds: 60 }`: times the seconds of inference that fal reports; `reserveSeconds` (default 60) are set aside.
  * - `{ perMinute: 0.06 }`: streams and sockets, each begun minute; other calls cost one minute.
@@ -71,6 +71,11 @@ export function resolvePrice(option: unknown, pattern: string): Price {
   throw new ProxyError("invalid_option", {
     message: `Keyway: the price of "${pattern}" is { perCall: 0.04 }, { perUnit: 0.025, reserveUnits: 4 }, { perSecond: 0.001, reserveSeconds: 60 }, { perMinute: 0.06 } or (input) => 0.04, in US dollars.`,
   });
+}
+
+/** Stated to cost nothing, whatever is called and for how long. */
+export function isFree({ reserve, perUnit, perSecond, perMinute }: Price): boolean {
+  return reserve === 0 && !perUnit && !perSecond && !perMinute;
 }
 
 /** What to set aside; a price function that fails or answers no amount refuses the call. */

@@ -52,14 +52,14 @@ function isOpen(app: readonly string[], endpoints: readonly Endpoint[], standard
 }
 
 /** A rule for other owners too, which a token for the alias alone would go around. */
-function isKept({ segments, input, price, realtime }: Endpoint, owners: ReadonlySet<string | undefined>): boolean {
-  return !owners.has(segments[0]) && (input !== undefined || price !== undefined || realtime !== undefined);
+function isKept({ segments, ruled, realtime }: Endpoint, owners: ReadonlySet<string | undefined>): boolean {
+  return !owners.has(segments[0]) && (ruled || realtime !== undefined);
 }
 
 /** A token only where stated, or for an app named exactly in the list with nothing that a rule would have to see. */
 function givesTokens(endpoint: Endpoint, standard: "proxied" | "token"): boolean {
   if (endpoint.realtime !== undefined) return endpoint.realtime === "token";
-  if (endpoint.input !== undefined || endpoint.price !== undefined) return false;
+  if (endpoint.ruled) return false;
   return standard === "token" || !endpoint.segments.some((segment) => segment.startsWith("*"));
 }
 

@@ -2,7 +2,7 @@ import { invalidOption } from "../errors.ts";
 import type { Head } from "../head.ts";
 import type { Log } from "../observe.ts";
 import type { Settings } from "../options.ts";
-import { ownOrigin, publicUrlMissing } from "../rules/origin.ts";
+import { isPrivateHost, ownOrigin, publicUrlMissing } from "../rules/origin.ts";
 import type { ResultEvent } from "./event.ts";
 import { type KeySetFetcher, createJwks } from "./key-set.ts";
 import { type TagSealer, createTagSealer } from "./tag.ts";
@@ -89,12 +89,14 @@ function isOrigin(origin: unknown): boolean {
 const defaultPath = "/api/fal/webhook";
 
 /**
- * Where fal is told to deliver, without the tag. Undefined in development where nobody said how the app is reached: such jobs are told
- * by `settle()`.
+ * Where fal is told to deliver, without the tag. Undefined where nobody said how the app is reached, and where fal.ai could not reach
+ * it (fal delivers to no loopback or private address): such jobs are told by `settle()`.
  */
 export function deliveryUrl(head: Head, { url }: Webhooks, settings: Settings): URL | undefined {
   if (url !== undefined) return new URL(url);
   const origin = ownOrigin(head, settings);
+  const isLocal = origin !== undefined && isPrivateHost(new URL(origin).host);
+  if (isLocal && settings.upstream === undefined) return undefined;
   if (origin !== undefined) return new URL(origin + defaultPath);
   if (settings.production) throw publicUrlMissing();
   return undefined;

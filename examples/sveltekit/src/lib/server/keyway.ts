@@ -13,19 +13,24 @@ export function callerOf(user: string): Caller {
   return { id: user, limits: plans.get(user) };
 }
 
+/** Said aloud, because a budget wants to know of every endpoint what it costs. */
+const free = { perCall: 0 };
+
 /** Who may call what, and for how much. The key comes from FAL_KEY and stays here. */
 export const keyway = createKeyway({
   authorize: ({ headers, cookie }) => {
     const user = verifyToken(bearerOf(headers.get("authorization")) ?? cookie("session"));
     return user === undefined ? null : callerOf(user);
   },
-  // What a call costs, in US dollars: see fal.ai's prices for your models, or ask for them with loadPrices().
-  // Real time goes through this app; "token" also lets a page connect to fal.ai by itself, where these limits do not reach.
+  // The first pattern that fits counts. Two cost something here, in US dollars, so that the page can show budgets; in your app write
+  // what your models cost at fal.ai, or ask for it with loadPrices().
+  // Real time goes through this app; "token" also lets a page connect to fal.ai by itself, where limits do not reach.
   endpoints: {
-    "demo/realtime": { price: { perMinute: 0.06 }, realtime: "token" },
-    "demo/**": { price: { perUnit: 0.01 } },
-    "fal-ai/flux/schnell": { price: { perUnit: 0.003 } },
-    "fal-ai/**": { price: { perUnit: 0.03 }, realtime: "token" },
+    "demo/realtime": { price: free, realtime: "token" },
+    "demo/poster": { price: { perUnit: 0.01 } },
+    "demo/**": { price: free },
+    "fal-ai/fast-lightning-sdxl": { price: { perUnit: 0.01 } },
+    "fal-ai/**": { price: free, realtime: "token" },
   },
   limits: {
     caller: { budget: { usd: 1, per: "day" } },

@@ -1,0 +1,48 @@
+const encoder = new TextEncoder();
+
+/** Computes HMAC-SHA-256 (RFC 2104), at once where it can. */
+export type Hmac = (secret: string, message: Uint8Array) => Uint8Array | Promise<Uint8Array>;
+
+/** SHA-256 of a text in UTF-8, hex; at once where it can. */
+export type Sha256 = (text: string) => string | Promise<string>;
+
+/** What a platform computes itself, faster than WebCrypto. */
+export interface PlatformDigests {
+  readonly hmac: Hmac;
+  readonly sha256: Sha256;
+}
+
+/** How this instance computes digests: by WebCrypto, until a transport brings the platform's own. */
+export interface Digests extends PlatformDigests {
+  readonly use: (faster: PlatformDigests) => void;
+}
+
+export function createDigests(): Digests {
+  let current: PlatformDigests = { hmac: createWebHmac(), sha256: webSha256 };
+  return {
+    hmac: (secret, message) => current.hmac(secret, message),
+    sha256: (text) => current.sha256(text),
+    use(faster) {
+      current = faster;
+    },
+  };
+}
+
+async function webSha256(text: string): Promise<string> {
+  const bytes = new Uint8Array(await crypto.subtle.digest("SHA-256", encoder.encode(text)));
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+/** HMAC by WebCrypto, the imported keys kept. */
+function createWebHmac(): Hmac {
+  const keys = new Map<string, Promise<CryptoKey>>();
+  return async (secret, message) => {
+    let key = keys.get(secret);
+    if (key === undefined) {
+      key = crypto.subtle.importKey("raw", encoder.encode(secret), { name: "HMAC", hash: "SHA-256" }, false, ["sign"]);
+      if (keys.size >= 16) keys.clear();
+      keys.set(secret, key);
+    }
+    return new Uint8Array(await crypto.subtle.sign("HMAC", await key, new Uint8Array(message)));
+  };
+}

@@ -1,0 +1,50 @@
+import { type Admission, type Admitted, type Store, createMemoryStore } from "@keyway/core";
+
+/**
+ * What happens to calls that spend while Redis is away or slow. `"refuse"`: 500 `store_unavailable`. `"memory"`: each process counts for
+ * itself, so together they may let in the limits times the number of processes. `"open"`: nothing is counted. With the last two, `pause()` is
+ * not seen while Redis is away.
+ */
+export type WhenDown = "refuse" | "memory" | "open";
+
+const lineEvery = 10_000;
+
+/** A store that answers admissions itself while the other cannot, and settles what it let in. Everything else fails as before. */
+export function standInFor(redis: Store, whenDown: "memory" | "open"): Store {
+  const memory = createMemoryStore();
+  let said = Number.NEGATIVE_INFINITY;
+
+  function tell(cause: unknown): void {
+    if (performance.now() - said < lineEvery) return;
+    said = performance.now();
+    const how = whenDown === "memory" ? "counted in this process alone" : "let in uncounted";
+    console.error(`[keyway] calls are ${how}: ${cause instanceof Error ? cause.message : "Redis failed"}`);
+  }
+
+  async function admitWithout(admission: Admission, cause: unknown): Promise<Admitted> {
+    tell(cause);
+    const { hold, counters } = admission;
+    // An answer that came too late may have taken it in Redis too.
+    if (hold !== undefined) redis.settle({ hold: hold.id }, "release").catch(() => undefined);
+    if (whenDown === "memory") return memory.admit(admission);
+    return { ok: true, allowances: counters.map(({ max, windowMs }) => ({ remaining: max, resetMs: windowMs })) };
+  }
+
+  return {
+    ...redis,
+    admit: (admission) => redis.admit(admission).catch((cause: unknown) => admitWithout(admission, cause)),
+    async bind(hold, job, note, leaseMs, lists) {
+      if (await memory.extend(hold, leaseMs, 0)) await memory.bind(hold, job, note, leaseMs);
+      else await redis.bind(hold, job, note, leaseMs, lists);
+    },
+    settle: async (name, outcome) => (await memory.settle(name, outcome)) ?? redis.settle(name, outcome),
+    async end(job, seconds) {
+      const ended = await memory.end(job, seconds);
+      return ended ?? ((await memory.get(job)) === null ? redis.end(job, seconds) : null);
+    },
+    extend: async (hold, leaseMs, micros) =>
+      (await memory.extend(hold, leaseMs, micros)) || redis.extend(hold, leaseMs, micros),
+    correct: async (job, micros) => (await memory.correct(job, micros)) ?? redis.correct(job, micros),
+    get: async (key) => (await memory.get(key)) ?? redis.get(key),
+  };
+}

@@ -1,0 +1,94 @@
+import { type Measure, type Results, medianOf, ratioOf } from "./results.ts";
+
+/** One line of what the project wants to reach. */
+export interface Goal {
+  readonly name: string;
+  readonly must: number;
+  readonly goal: number;
+  /** Whether more is better. */
+  readonly more: boolean;
+  readonly value: (results: Results) => number | undefined;
+}
+
+const us = "keyway express";
+const official = "official (express)";
+const middleware = "http-proxy-middleware";
+
+function times(measure: Measure, to: string, peer = us): Goal["value"] {
+  return (results) => ratioOf(results, measure, peer, to);
+}
+
+function above(measure: Measure, base: string): Goal["value"] {
+  return (results) => {
+    const [mine, theirs] = [medianOf(results, us, measure), medianOf(results, base, measure)];
+    return mine === undefined || theirs === undefined ? undefined : mine - theirs;
+  };
+}
+
+function most(...measures: Measure[]): Goal["value"] {
+  return (results) => {
+    const values = measures.map((measure) => medianOf(results, us, measure)).filter((value) => value !== undefined);
+    return values.length === 0 ? undefined : Math.max(...values);
+  };
+}
+
+export const goals: readonly Goal[] = [
+  { name: "GET per second, × official", must: 3, goal: 3.8, more: true, value: times("get", official) },
+  {
+    name: "GET per second, × http-proxy-middleware",
+    must: 1.8,
+    goal: 2.2,
+    more: true,
+    value: times("get", middleware),
+  },
+  { name: "POST 1 KB per second, × official", must: 4.5, goal: 6, more: true, value: times("post", official) },
+  {
+    name: "POST 1 KB per second, × http-proxy-middleware",
+    must: 2,
+    goal: 2.6,
+    more: true,
+    value: times("post", middleware),
+  },
+  { name: "CPU per GET, × nginx", must: 5.2, goal: 4.4, more: false, value: times("getCpu", "nginx") },
+  { name: "one connection, p50 above nginx, µs", must: 80, goal: 55, more: false, value: above("one", "nginx") },
+  {
+    name: "SvelteKit, GET per second, × the same on fetch",
+    must: 1.6,
+    goal: 2,
+    more: true,
+    value: times("get", "keyway sveltekit, on fetch", "keyway sveltekit"),
+  },
+  { name: "1 MB answers per second, × official", must: 1.7, goal: 1.8, more: true, value: times("megabyte", official) },
+  {
+    name: "100 MB down, memory rise MB, the slow reader too",
+    must: 50,
+    goal: 42,
+    more: false,
+    value: most("down", "downSlow"),
+  },
+  {
+    name: "100 MB up, memory rise MB, the slow upstream too",
+    must: 60,
+    goal: 50,
+    more: false,
+    value: most("up", "upSlow"),
+  },
+  { name: "events on 500 streams, added p50 µs", must: 160, goal: 136, more: false, value: above("delay", "no proxy") },
+  { name: "events, CPU × nginx", must: 2.7, goal: 2.4, more: false, value: times("eventCpu", "nginx") },
+  { name: "first event of 500 streams, p99 ms", must: 45, goal: 35, more: false, value: most("firstEvent") },
+  {
+    name: "WebSocket messages per second, × nginx",
+    must: 0.62,
+    goal: 0.7,
+    more: true,
+    value: times("messages", "nginx"),
+  },
+  { name: "idle WebSocket, kB", must: 16, goal: 9, more: false, value: most("idleSocket") },
+  { name: "GET by TLS upstream, CPU × nginx", must: 4.2, goal: 3.7, more: false, value: times("tlsCpu", "nginx") },
+  { name: "caller leaves, upstream closed within ms", must: 100, goal: 100, more: false, value: most("closedWithin") },
+];
+
+export function verdictOf({ must, goal, more }: Goal, value: number): "goal" | "must" | "missed" {
+  const reaches = (bar: number): boolean => (more ? value >= bar : value <= bar);
+  return reaches(goal) ? "goal" : reaches(must) ? "must" : "missed";
+}

@@ -1,0 +1,106 @@
+import type { Socket } from "node:net";
+import { setTimeout as pause } from "node:timers/promises";
+import type { Peer, Running } from "../peers.ts";
+import { acceptOf, messageDown, messageUp, microtime } from "../payload.ts";
+import { cpuOf, memoryOf } from "../processes.ts";
+import { createAnswerReader } from "./answers.ts";
+import { toHandshake, toHead } from "./asks.ts";
+import { openConnections } from "./connection.ts";
+
+const accept = acceptOf("dGhlIHNhbXBsZSBub25jZQ==");
+
+/** Opens WebSockets; answers when each has its 101. */
+async function openSockets(peer: Peer, { url }: Running, count: number): Promise<Socket[]> {
+  const sockets = await openConnections(url, count);
+  for (let at = 0; at < count; at += 100)
+    await Promise.all(sockets.slice(at, at + 100).map((socket) => shake(peer, socket)));
+  return sockets;
+}
+
+function shake(peer: Peer, socket: Socket): Promise<void> {
+  return new Promise((resolve, reject) => {
+    let held = "";
+    const read = (chunk: Buffer): void => {
+      held += chunk.toString("latin1");
+      if (!held.includes("\r\n\r\n")) return;
+      socket.off("data", read);
+      if (held.startsWith("HTTP/1.1 101") && held.includes(accept)) resolve();
+      else reject(new Error(held.slice(0, 300)));
+    };
+    socket.on("data", read);
+    socket.write(toHandshake(peer, "fal.run/fal-ai/lcm/realtime"));
+  });
+}
+
+/** Messages of 1 KB echoed, one at a time on every connection. */
+export async function runSockets(
+  peer: Peer,
+  running: Running,
+  connections: number,
+  seconds: number,
+): Promise<{ perSecond: number; cpuMicros: number }> {
+  const sockets = await openSockets(peer, running, connections);
+  let done = 0;
+  let problem: string | undefined;
+  for (const socket of sockets) {
+    let held: Buffer = Buffer.alloc(0);
+    socket.on("data", (chunk: Buffer) => {
+      held = held.length === 0 ? chunk : Buffer.concat([held, chunk]);
+      if (held.length < messageDown.length) return;
+      if (!held.equals(messageDown)) problem ??= "a message came back changed";
+      held = held.subarray(0, 0);
+      done += 1;
+      socket.write(messageUp);
+    });
+    socket.write(messageUp);
+  }
+  await pause(300);
+  const [before, from, cpu] = [done, microtime(), cpuOf(running.pid)];
+  await pause(seconds * 1000);
+  const [count, to, used] = [done - before, microtime(), cpuOf(running.pid) - cpu];
+  for (const socket of sockets) socket.destroy();
+  if (problem !== undefined || count === 0) throw new Error(problem ?? "no message came back");
+  return { perSecond: (count * 1e6) / (to - from), cpuMicros: used / count };
+}
+
+/** What one more quiet connection costs, from the first count to the second; bytes of resident memory. */
+export async function weighIdle(
+  kind: "idle sockets" | "idle events",
+  peer: Peer,
+  running: Running,
+  [few, many]: readonly [number, number],
+): Promise<number> {
+  const open = kind === "idle sockets" ? openSockets : openStreams;
+  const first = await open(peer, running, few);
+  const before = await settle(running);
+  const rest = await open(peer, running, many - few);
+  const after = await settle(running);
+  for (const socket of [...first, ...rest]) socket.destroy();
+  return (after - before) / (many - few);
+}
+
+async function settle(running: Running): Promise<number> {
+  await pause(300);
+  await running.collect();
+  await pause(700);
+  await running.collect();
+  return memoryOf(running.pid).now;
+}
+
+/** Opens event streams; answers when each has its first event. */
+async function openStreams(peer: Peer, { url }: Running, count: number): Promise<Socket[]> {
+  const sockets = await openConnections(url, count);
+  for (let at = 0; at < count; at += 100) {
+    await Promise.all(
+      sockets.slice(at, at + 100).map(
+        (socket) =>
+          new Promise<void>((resolve, reject) => {
+            const end = (status: number): void => reject(new Error(`a stream ended with status ${status}`));
+            socket.on("data", createAnswerReader({ body: () => resolve(), end }));
+            socket.write(`${toHead(peer, "POST", "fal.run/fal-ai/idle/stream", 2)}{}`);
+          }),
+      ),
+    );
+  }
+  return sockets;
+}
