@@ -66,9 +66,10 @@ export async function ask<T>(child: ChildProcess, question?: string): Promise<T>
   return message;
 }
 
-/** CPU that a process has used so far, all its threads, in µs (proc_pid_schedstat: time on the CPU in ns). */
+/** CPU that a process has used so far, all its threads, in µs (proc_pid_schedstat: time on the CPU in ns); 0 is no process. */
 export function cpuOf(pid: number): number {
   let nanos = 0;
+  if (pid === 0) return nanos;
   for (const thread of readdirSync(`/proc/${pid}/task`)) {
     try {
       nanos += Number(readFileSync(`/proc/${pid}/task/${thread}/schedstat`, "utf8").split(" ")[0]);
