@@ -59,6 +59,10 @@ async function pipe(body: ReadableStream<Uint8Array>, outgoing: ServerResponse, 
 
 function drained(outgoing: ServerResponse): Promise<void> {
   return new Promise((resolve) => {
-    outgoing.once("drain", resolve).once("close", resolve);
+    const go = (): void => {
+      outgoing.off("drain", go).off("close", go);
+      resolve();
+    };
+    outgoing.on("drain", go).on("close", go);
   });
 }

@@ -55,7 +55,8 @@ export function dial(handshake: Handshake): void {
       const invalid = new ProxyError("upstream_invalid", { log: problem });
       return answer(exchange.failed("unanswered", invalid), "unanswered");
     }
-    exchange.head({ status: 101, headers: toHeaderList(response.rawHeaders) });
+    // Its headers are the handshake's own, and would be kept for as long as the socket is open.
+    exchange.head({ status: 101, headers: [] });
     caller.write(switching(response));
     const fromCaller = early.take();
     tunnel({ exchange, caller, upstream, fromCaller, fromUpstream: rest, server, runtime });

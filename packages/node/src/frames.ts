@@ -31,9 +31,11 @@ export interface FrameLimits {
 }
 
 const close = 8;
+/** Shared, so that a quiet socket keeps no view of its last chunk. */
+const nothing = Buffer.alloc(0);
 
 export function createFrameScanner(limits: FrameLimits, now: () => number = Date.now): FrameScanner {
-  let held: Buffer = Buffer.alloc(0);
+  let held: Buffer = nothing;
   let remaining = 0;
   let message = 0;
   let frames = 0;
@@ -62,7 +64,7 @@ export function createFrameScanner(limits: FrameLimits, now: () => number = Date
   return {
     scan(chunk) {
       const bytes = held.length === 0 ? chunk : Buffer.concat([held, chunk]);
-      held = bytes.subarray(0, 0);
+      held = nothing;
       let offset = 0;
       const passing = (): Buffer => bytes.subarray(0, offset);
       while (offset < bytes.length) {
