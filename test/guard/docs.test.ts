@@ -148,7 +148,8 @@ describe("the steps", () => {
       expect((await ask(keyway, "https://queue.fal.run/fal-ai/flux/dev", "session=bob", { prompt: "x" })).status).toBe(
         200,
       );
-    await expect.poll(() => settle()).toBe(5);
+    let settled = 0;
+    await expect.poll(async () => (settled += await settle())).toBe(5);
     await stop();
     expect((await ask(keyway, `${flux}/dev`, "session=ada", { prompt: "a cat" })).status).toBe(403);
     await keyway.resume();
