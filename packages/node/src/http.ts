@@ -24,6 +24,8 @@ export interface Runtime {
   readonly upstreams: Upstreams;
   /** Calls and sockets under way; each can be cut off, and a socket be asked to part. Sockets know by which server they came. */
   readonly open: Set<{ cut(): void; drain?(): void; readonly server?: unknown }>;
+  /** How many requests and handshakes are being decided: they are under way, and cannot be cut off yet. */
+  deciding: number;
   closing: boolean;
 }
 
@@ -39,7 +41,9 @@ export async function handleRequest(
 ): Promise<void> {
   prepare(req, res);
   const door = createDoor(req, res, context, runtime);
+  runtime.deciding += 1;
   const decided: Answer | Exchange = await runtime.keyway.plan(door);
+  runtime.deciding -= 1;
   if (decided.type === "answer") return sendAnswer(res, decided);
   return carryOut(decided, req, res, context, runtime);
 }

@@ -156,6 +156,8 @@ export function tunnel({ exchange, caller, upstream, fromCaller, fromUpstream, s
   for (const socket of [caller, upstream]) keepAlive(socket);
   open(up, fromCaller);
   open(down, fromUpstream);
+  // Whoever was still shaking hands when the proxy or the server began to close is asked to part now.
+  if (runtime.closing || (server as { listening?: boolean } | undefined)?.listening === false) entry.drain();
 }
 
 function createLane(

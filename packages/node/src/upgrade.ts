@@ -28,7 +28,9 @@ export async function handleUpgrade(
   const problem = handshakeProblem(head, req);
   if (problem !== undefined) return writeAnswer(socket, toRefusal(problem));
   const early = keepEarly(socket, first);
+  runtime.deciding += 1;
   const decided = await runtime.keyway.plan(createDoor(head, early, runtime));
+  runtime.deciding -= 1;
   if (decided.type === "exchange") return dial({ exchange: decided, head, caller: socket, early, server, runtime });
   early.take();
   socket.resume();
