@@ -2,6 +2,7 @@ import { execFileSync } from "node:child_process";
 import { createHmac, createSign, generateKeyPairSync } from "node:crypto";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { encode as encodeAuthJs } from "@auth/core/jwt";
 import type { Authorize, Keyway } from "@keyway/core";
 import { type Emulator, createEmulator } from "@keyway/emulator";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
@@ -16,22 +17,18 @@ const fences = new Map(
 const here = mkdtempSync(join(import.meta.dirname, "docs-"));
 const clerk = generateKeyPairSync("rsa", { modulusLength: 2048 });
 
-/** What the page's files import and the reader has: his sessions, and stand-ins for packages that are not installed here. */
+/** What the pages' files import and the reader has: his sessions. */
 const given: Readonly<Record<string, string>> = {
   "lib/session.ts": `export const userOfSession = async (cookie: string | undefined): Promise<{ id: string; plan: string } | null> =>
     cookie === undefined ? null : { id: cookie, plan: cookie.split("-")[0] ?? "" };`,
-  "lib/auth.ts": `export const auth = { api: { getSession: async ({ headers }: { headers: Headers }): Promise<{ user: { id: string } } | null> => {
-    const id = /better-auth.session_token=(\\w+)/.exec(headers.get("cookie") ?? "")?.[1];
-    return id === undefined ? null : { user: { id } };
-  } } };`,
-  "node_modules/next-auth/package.json": '{"name":"next-auth","type":"module","exports":{"./jwt":"./jwt.js"}}',
-  "node_modules/next-auth/jwt.d.ts":
-    "export function getToken(given: { req: { headers: Headers }; secret: string; secureCookie?: boolean }): Promise<{ sub?: string } | null>;",
-  "node_modules/next-auth/jwt.js": `export async function getToken({ req, secret, secureCookie }) {
-    const name = (secureCookie ? "__Secure-" : "") + "authjs.session-token=";
-    const cookie = req.headers.get("cookie") ?? "";
-    return cookie.startsWith(name + secret + ".") ? { sub: cookie.split(".").at(-1) } : null;
-  }`,
+  "lib/auth.ts": `import { betterAuth } from "better-auth";
+import { memoryAdapter } from "better-auth/adapters/memory";
+export const auth = betterAuth({
+  baseURL: "https://app.example",
+  secret: "a secret of Better Auth, for this test",
+  database: memoryAdapter({ user: [], session: [], account: [], verification: [] }),
+  emailAndPassword: { enabled: true },
+});`,
   "tsconfig.json": JSON.stringify({
     extends: "../../tsconfig.json",
     compilerOptions: { customConditions: ["@keyway/source"] },
@@ -39,6 +36,16 @@ const given: Readonly<Record<string, string>> = {
     references: [],
   }),
 };
+
+/** What the test needs of Better Auth. */
+interface Auth {
+  readonly api: {
+    signUpEmail(given: {
+      body: { email: string; password: string; name: string };
+      asResponse: true;
+    }): Promise<Response>;
+  };
+}
 
 let emulator: Emulator;
 
@@ -141,7 +148,8 @@ describe("the steps", () => {
       expect((await ask(keyway, "https://queue.fal.run/fal-ai/flux/dev", "session=bob", { prompt: "x" })).status).toBe(
         200,
       );
-    await expect.poll(() => settle()).toBe(5);
+    let settled = 0;
+    await expect.poll(async () => (settled += await settle())).toBe(5);
     await stop();
     expect((await ask(keyway, `${flux}/dev`, "session=ada", { prompt: "a cat" })).status).toBe(403);
     await keyway.resume();
@@ -183,7 +191,7 @@ describe("the steps", () => {
 
 describe("sessions", () => {
   async function who(name: string, headers: Readonly<Record<string, string>>, secure = false) {
-    const file = name === "clerk" || name === "supabase" ? "lib/with-jwt.ts" : "lib/with-packages.ts";
+    const file = name === "clerk" || name === "supabase" ? "lib/with-tokens.ts" : "lib/with-cookies.ts";
     const authorize = (await load<Record<string, Authorize>>(file))[name];
     if (authorize === undefined) throw new Error(`${file} has no ${name}`);
     const cookies = new Map(
@@ -204,24 +212,38 @@ describe("sessions", () => {
   const soon = Math.floor(Date.now() / 1000) + 60;
 
   it("of Auth.js", async () => {
-    expect(await who("authJs", { cookie: "authjs.session-token=auth-secret.ada" })).toEqual({ id: "ada" });
-    const secure = { cookie: "__Secure-authjs.session-token=auth-secret.ada" };
-    expect(await who("authJs", secure, true)).toEqual({ id: "ada" });
-    expect(await who("authJs", { cookie: "authjs.session-token=forged.ada" })).toBeNull();
+    const cookieOf = async (name: string, given: { sub?: string; secret?: string; maxAge?: number } = {}) => {
+      const { sub = "ada", secret = "auth-secret", maxAge = 60 } = given;
+      return { cookie: `${name}=${await encodeAuthJs({ token: { sub }, secret, salt: name, maxAge })}` };
+    };
+    const name = "authjs.session-token";
+    expect(await who("authJs", await cookieOf(name))).toEqual({ id: "ada" });
+    expect(await who("authJs", await cookieOf(`__Secure-${name}`), true)).toEqual({ id: "ada" });
+    expect(await who("authJs", await cookieOf(name), true)).toBeNull();
+    expect(await who("authJs", await cookieOf(name, { secret: "forged" }))).toBeNull();
+    expect(await who("authJs", await cookieOf(name, { maxAge: -60 }))).toBeNull();
     expect(await who("authJs", {})).toBeNull();
   });
 
   it("of Better Auth", async () => {
-    expect(await who("betterAuth", { cookie: "better-auth.session_token=ada" })).toEqual({ id: "ada" });
+    const { auth } = (await import(/* @vite-ignore */ join(here, "lib/auth.ts"))) as { auth: Auth };
+    const user = { email: "ada@app.example", password: "a long password", name: "Ada" };
+    const signedUp = await auth.api.signUpEmail({ body: user, asResponse: true });
+    const { user: known } = (await signedUp.json()) as { user: { id: string } };
+    const cookie = signedUp.headers.getSetCookie().map((line) => line.split(";", 1)[0]);
+    expect(await who("betterAuth", { cookie: cookie.join("; ") })).toEqual({ id: known.id });
+    const forged = cookie.map((pair) => pair?.replace(/session_token=[^.]{4}/, "session_token=eve0"));
+    expect(forged).not.toEqual(cookie);
+    expect(await who("betterAuth", { cookie: forged.join("; ") })).toBeNull();
     expect(await who("betterAuth", {})).toBeNull();
   });
 
   it("of Clerk", async () => {
     const token = (claims: object, key = clerk.privateKey): string => {
-      const text = `${encode({ alg: "RS256", typ: "JWT" })}.${encode(claims)}`;
+      const text = `${encode({ alg: "RS256", typ: "JWT", kid: "ins_1" })}.${encode(claims)}`;
       return `${text}.${createSign("RSA-SHA256").update(text).sign(key).toString("base64url")}`;
     };
-    const claims = { sub: "user_ada", exp: soon, nbf: soon - 120, azp: "https://app.example" };
+    const claims = { sub: "user_ada", iat: soon - 120, exp: soon, nbf: soon - 120, azp: "https://app.example" };
     const asks = (text: string) => who("clerk", { cookie: `__session=${text}` });
     expect(await asks(token(claims))).toEqual({ id: "user_ada" });
     const other = generateKeyPairSync("rsa", { modulusLength: 2048 }).privateKey;
@@ -245,10 +267,17 @@ describe("sessions", () => {
       const text = `${encode({ alg: "HS256", typ: "JWT" })}.${encode(claims)}`;
       return `${text}.${createHmac("sha256", secret).update(text).digest("base64url")}`;
     };
-    const claims = { sub: "ada", role: "authenticated", exp: soon };
+    const claims = { sub: "ada", role: "authenticated", aud: "authenticated", exp: soon };
     const asks = (text: string) => who("supabase", { authorization: `Bearer ${text}` });
     expect(await asks(token(claims))).toEqual({ id: "ada" });
-    const bad = [token(claims, "other"), token({ ...claims, exp: 1 }), token({ ...claims, role: "anon" }), "a.b.c", ""];
+    const bad = [
+      token(claims, "other"),
+      token({ ...claims, exp: 1 }),
+      token({ ...claims, aud: "anon" }),
+      token({ ...claims, sub: undefined }),
+      "a.b.c",
+      "",
+    ];
     for (const text of bad) expect(await asks(text)).toBeNull();
     expect(await who("supabase", {})).toBeNull();
   });

@@ -14,7 +14,8 @@ const timeoutMs = 30_000;
 /**
  * A `tokenProvider` for the official client: asks the proxy for a token for exactly the endpoint that is to be connected, so that the
  * rule for that endpoint decides. The client's own default asks for every app of that name. A token is a right to spend at that endpoint
- * without the proxy's limits, so the proxy gives one only where `endpoints` says `realtime: "token"`.
+ * without the proxy's limits, so the proxy gives one only where `endpoints` says `realtime: "token"`, or lists the endpoint by its whole name
+ * without a rule.
  *
  * The provider rejects with the proxy's own words when it refuses, and when there is no answer within 30 s.
  * @example

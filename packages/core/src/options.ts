@@ -75,13 +75,16 @@ export interface KeywayOptions {
   readonly publicUrl?: string | undefined;
   /** fal's API key. Default: `FAL_KEY`, else `FAL_KEY_ID:FAL_KEY_SECRET`, read per call. */
   readonly apiKey?: ApiKeyOption | undefined;
-  /** Seals job ids; to change it write `[new, ...previous]`. Default: derived from a constant api key. At least 16 characters. */
+  /** Seals job ids and webhook URLs; to change it write `[new, ...previous]`. Default: derived from a constant api key. At least 16 characters. */
   readonly secret?: string | readonly string[] | undefined;
   /** Other origins whose pages may call, such as `https://app.example`. Default none. */
   readonly origins?: readonly string[] | undefined;
   /** Rates, places and money per caller and for all. Default: generous for a caller (6,000 calls a minute, 1,000 jobs and 2,000 streams at once), none for all. */
   readonly limits?: LimitsOption | undefined;
-  /** What callers may do about real-time where an endpoint's rule says nothing. Default `"proxied"`. */
+  /**
+   * Whether callers may get fal tokens where an endpoint's rule says nothing. `"proxied"` (default): only for an endpoint without a rule that
+   * is listed by its whole name. `"token"`: for each endpoint without an input rule or a price.
+   */
   readonly realtime?: "proxied" | "token" | undefined;
   /** File uploads per caller; `false` refuses them. Default 60 a minute. */
   readonly uploads?: false | { readonly perMinute: number } | undefined;
