@@ -7,8 +7,9 @@ export function toHead(
   req: IncomingMessage & { originalUrl?: string },
   mount: string | undefined,
   upgrade: boolean,
+  base = "",
 ): Head {
-  const url = req.originalUrl ?? req.url ?? "/";
+  const url = base + (req.originalUrl ?? req.url ?? "/");
   const mark = url.indexOf("?");
   return {
     method: req.method ?? "GET",
