@@ -1,4 +1,4 @@
-import { type KeywayOptions, type Sender, createFetchSender, createKeyway, createMemoryStore } from "@keyway/core";
+import { type KeywayOptions, type Sender, createFetchSender, createKeyway } from "@keyway/core";
 import { beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import { byName, codeOf, listenToConsole, refusals, run, stream, submit } from "../conformance/stage.ts";
 import { get, guard, idIn, put, urlsOf } from "./ground.ts";
