@@ -9,6 +9,8 @@ import type { Upstreams } from "./upstream.ts";
 export interface HandleContext {
   /** The mount path, when the framework knows it; the rest of the URL must then follow it. */
   readonly mount?: string | undefined;
+  /** What the framework took off the beginning of the path, such as Next's `basePath`. */
+  readonly base?: string | undefined;
   /** Handed to `authorize` as `native`. */
   readonly native?: unknown;
   /**
@@ -112,7 +114,7 @@ export function writeHead(res: ServerResponse, status: number, headers: HeaderLi
 function createDoor(req: IncomingMessage, res: ServerResponse, context: HandleContext, runtime: Runtime): Door {
   const { timeouts, log } = runtime.keyway.transport;
   return {
-    head: toHead(req, context.mount, false),
+    head: toHead(req, context.mount, false, context.base),
     native: context.native,
     codings: "pass",
     closing: runtime.closing,
