@@ -34,7 +34,6 @@ export interface Decided {
   readonly form: "header" | "path";
   readonly base: string | undefined;
   readonly more: HeaderList;
-  readonly reauthorize: () => Promise<boolean>;
 }
 
 /** The body as far as a rule had to see it. */
@@ -111,7 +110,7 @@ async function exchangeFor(
   { hold }: Grant,
   more: HeaderList,
 ): Promise<Exchange> {
-  const { door, settings, trace, call, caller, falRequestId, form, base, reauthorize } = decided;
+  const { door, settings, trace, call, caller, falRequestId, form, base } = decided;
   try {
     const { body } = call.kind === "submit" ? await smallBodyOf(decided, seen) : seen;
     const apiKey = await resolveKey(settings.apiKey, caller);
@@ -144,7 +143,6 @@ async function exchangeFor(
       base,
       more,
       replay,
-      reauthorize,
     });
   } catch (error) {
     if (hold !== undefined) await settleHold({ hold: hold.id }, "release", settings);

@@ -2,17 +2,17 @@ import { toAnswer, toProxyError } from "./answer.ts";
 import type { Call } from "./call.ts";
 import { ProxyError } from "./errors.ts";
 import type { HeaderList } from "./head.ts";
-import { unitsOf } from "./job-queue.ts";
-import { type JobNote, type JobOrigin, endJob, jobKey, settleHold } from "./job.ts";
+import { type JobNote, type JobOrigin, jobKey } from "./job.ts";
 import { listsOf } from "./job-index.ts";
 import type { Settings } from "./options.ts";
+import { openSocket } from "./open-socket.ts";
 import { type KeptAnswer, type Replay, keepAnswer } from "./replay.ts";
 import { meterOf } from "./meter.ts";
 import type { KnownCaller } from "./rules/caller.ts";
-import { outcomeOf } from "./rules/limits.ts";
 import type { Price } from "./rules/price.ts";
 import type { Answer, AnswerHead, Door, Ending, Exchange, UpstreamHead } from "./seam.ts";
-import type { Hold, Outcome } from "./store.ts";
+import { settleCall } from "./settlement.ts";
+import type { Hold } from "./store.ts";
 import { type SealedJob, readSubmission, rewriteSubmission } from "./submission.ts";
 import type { Trace } from "./trace.ts";
 import { passHead, passHeaders, refuseUpstream } from "./upstream-answer.ts";
@@ -42,7 +42,6 @@ export interface Admitted {
   readonly more: HeaderList;
   /** Where the answer is kept if its caller leaves; undefined where it is not. */
   readonly replay: Replay | undefined;
-  readonly reauthorize: () => Promise<boolean>;
   readonly origin: JobOrigin;
   /** Whether a new job's result is to be delivered to the app. */
   readonly delivers: boolean;
@@ -78,6 +77,7 @@ export function createExchange(admitted: Admitted): Exchange {
     whenCallerLeaves: call.kind === "submit" || call.kind === "cancel" ? "finish" : "abort",
     finishWithin: settings.timeouts.finish,
     meter: meterOf(admitted),
+    opened: () => openSocket(admitted),
     callerLeft() {
       if (!ended) keep("under way");
     },
@@ -172,46 +172,4 @@ function isTimeout(error: unknown): boolean {
     error instanceof Error &&
     (error.name === "TimeoutError" || ("code" in error && /TIMEOUT|ETIMEDOUT/.test(String(error.code))))
   );
-}
-
-/** Charges or releases what the call was worth. Undefined when there is nothing to do. */
-function settleCall(
-  { call, caller, hold, settings }: Admitted,
-  ending: Ending,
-  upstream: UpstreamHead | undefined,
-  job: SealedJob | undefined,
-): Promise<void> | undefined {
-  const outcome = howItCameOut(call, ending, upstream, job !== undefined && settings.tracker.wasQueued(job.from));
-  if (outcome === undefined) return undefined;
-  if (hold !== undefined) {
-    const whose = { caller: caller.isPublic ? undefined : caller.id, endpoint: call.endpoint, falRequestId: undefined };
-    return settleHold({ hold: hold.id }, outcome, settings, whose);
-  }
-  if (job === undefined) return undefined;
-  if (call.kind === "cancel") return settleCancel(job, upstream, settings);
-  return call.kind === "result" && call.method === "GET" ? settleResult(job, outcome, settings) : undefined;
-}
-
-/** A job that fal.ai agreed to cancel leaves its place; its money waits for what the result says. */
-async function settleCancel(job: SealedJob, upstream: UpstreamHead | undefined, settings: Settings): Promise<void> {
-  if (upstream === undefined || upstream.status > 299) return;
-  settings.abandonment?.over(job.from);
-  await endJob(job.from, undefined, settings);
-}
-
-async function settleResult(job: SealedJob, outcome: Outcome, settings: Settings): Promise<void> {
-  settings.abandonment?.over(job.from);
-  settings.tracker.forget(job.from);
-  await settleHold({ job: await jobKey(job.from, settings) }, outcome, settings);
-}
-
-function howItCameOut(
-  call: Call,
-  ending: Ending,
-  upstream: UpstreamHead | undefined,
-  unrun: boolean,
-): Outcome | undefined {
-  if (ending === "unsent") return call.kind === "result" ? undefined : "release";
-  if (upstream === undefined) return call.kind === "result" || call.kind === "submit" ? undefined : {};
-  return outcomeOf(call.kind, upstream.status, unitsOf(upstream), unrun);
 }

@@ -46,6 +46,7 @@ export type {
   Door,
   Ending,
   Exchange,
+  OpenSocket,
   Rewriter,
   UpstreamHead,
   UpstreamRequest,

@@ -1,5 +1,7 @@
+import type { Call } from "./call.ts";
 import type { Admitted } from "./exchange.ts";
 import type { Settings } from "./options.ts";
+import { type Asker, type KnownCaller, identifyCaller } from "./rules/caller.ts";
 import { isOpen } from "./rules/limits.ts";
 import type { Micros } from "./rules/price.ts";
 import type { Exchange } from "./seam.ts";
@@ -7,11 +9,13 @@ import type { Hold } from "./store.ts";
 
 const minute = 60_000;
 
+type Metered = Pick<Admitted, "call" | "caller" | "hold" | "price" | "job" | "settings"> & { readonly door: Asker };
+
 /**
  * Streams and sockets are asked about while they are open: is the caller still let in, and is there money for another minute? Who
  * listens to a job's states has not abandoned it.
  */
-export function meterOf({ call, caller, hold, price, job, settings, reauthorize }: Admitted): Exchange["meter"] {
+export function meterOf({ call, caller, hold, price, job, settings, door }: Metered): Exchange["meter"] {
   const listens = call.kind === "status-stream";
   const metered = hold !== undefined && isOpen(call);
   const asked = (isOpen(call) || listens) && !caller.isPublic;
@@ -25,7 +29,7 @@ export function meterOf({ call, caller, hold, price, job, settings, reauthorize 
   return {
     everyMs,
     async tick() {
-      if (asked && !(await reauthorize())) return "stop";
+      if (asked && !(await isStill(door, call, caller, settings))) return "stop";
       if (followed !== undefined) settings.abandonment?.again(followed.from);
       if (renew === undefined) return "go";
       const due = settings.now() + everyMs > paidUntil ? (price?.perMinute ?? 0) : 0;
@@ -51,4 +55,13 @@ function renewer(hold: Hold, settings: Settings, everyMs: number): (due: Micros)
       return due === 0 && settings.now() + everyMs <= leasedUntil;
     }
   };
+}
+
+/** Whoever is no longer let in is cut off, and so is everyone when the app cannot tell. */
+async function isStill(door: Asker, call: Call, caller: KnownCaller, settings: Settings): Promise<boolean> {
+  try {
+    return (await identifyCaller(door, call, settings)).caller.id === caller.id;
+  } catch {
+    return false;
+  }
 }

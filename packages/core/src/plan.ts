@@ -51,9 +51,8 @@ async function decide(door: Door, settings: Settings, trace: Trace): Promise<Ans
   checkBodyHeaders(call, head.headers, settings.maxBodyBytes);
   const { form } = address;
   const base = form === "path" && namesJob(call) ? ownUrl(head, address.mount, settings) : undefined;
-  const reauthorize = (): Promise<boolean> => isStill(door, call, caller, settings);
   const more: HeaderList = setCookie === undefined ? [] : [["set-cookie", setCookie]];
-  return admit({ door, settings, trace, call, caller, endpoint, query, falRequestId, form, base, more, reauthorize });
+  return admit({ door, settings, trace, call, caller, endpoint, query, falRequestId, form, base, more });
 }
 
 /** With `dryRun` a refusal is told and not made, except where it keeps money from being spent uncounted. */
@@ -76,15 +75,6 @@ function notePoll(call: Call, falRequestId: string, caller: KnownCaller, setting
     app: call.app,
     caller: caller.id,
   });
-}
-
-/** Asked while a stream or socket is open: whoever is no longer let in is cut off, and so is everyone when the app cannot tell. */
-async function isStill(door: Door, call: Call, caller: KnownCaller, settings: Settings): Promise<boolean> {
-  try {
-    return (await identifyCaller(door, call, settings)).caller.id === caller.id;
-  } catch {
-    return false;
-  }
 }
 
 /** Preflights are ours and ask nobody (WHATWG Fetch, section 4.8). */

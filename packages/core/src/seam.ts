@@ -14,7 +14,7 @@ export interface Door {
   /** True once the caller has gone. */
   isGone(): boolean;
   /** Keeps the process alive for work that finishes after the answer (serverless platforms). */
-  waitUntil(work: Promise<unknown>): void;
+  readonly waitUntil: (this: void, work: Promise<unknown>) => void;
 }
 
 /** An answer of our own: refusal, preflight, own route. */
@@ -97,6 +97,8 @@ export interface Exchange {
   collected(body: Uint8Array): Promise<{ status: number; headers: HeaderList; body: Uint8Array }>;
   /** The answer when upstream gave none; the transport has not answered yet. */
   failed(ending: "unsent" | "unanswered", error: unknown): Answer;
+  /** Asked once, when upstream agreed to a handshake: what takes the place of the exchange while the socket is open. */
+  opened(): OpenSocket;
   /** Told when the caller left an exchange that goes on without him. */
   callerLeft(): void;
   /** Asked while a stream or socket is open; undefined when there is nothing to ask. */
@@ -104,3 +106,6 @@ export interface Exchange {
   /** Called exactly once. */
   readonly end: (ending: Ending, use: Use) => void;
 }
+
+/** An open socket, as the rules follow it. */
+export type OpenSocket = Pick<Exchange, "meter" | "end">;

@@ -29,6 +29,8 @@ const namedHeaders = new WeakMap<Settings, Set<string>>();
 
 export function createTrace(head: Head, settings: Settings): Trace {
   const started = settings.now();
+  // Of the head only this: a trace lives as long as its socket.
+  const method = head.method.slice(0, 20);
   let id: string | undefined;
   let admitted = false;
 
@@ -43,7 +45,7 @@ export function createTrace(head: Head, settings: Settings): Trace {
         fields({
           id,
           time: settings.now(),
-          method: head.method.slice(0, 20),
+          method,
           kind: call?.kind ?? trace.route,
           endpoint,
           caller: caller?.hash,

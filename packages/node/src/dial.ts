@@ -1,5 +1,5 @@
-import { type ClientRequest, type IncomingMessage, request as requestHttp } from "node:http";
-import { request as requestHttps } from "node:https";
+import { Agent as HttpAgent, type ClientRequest, type IncomingMessage, request as requestHttp } from "node:http";
+import { Agent as HttpsAgent, request as requestHttps } from "node:https";
 import type { Duplex } from "node:stream";
 import { type Answer, type Ending, type Exchange, type Head, ProxyError } from "@keyway/core";
 import { type Early, isGone } from "./early.ts";
@@ -56,8 +56,6 @@ export function dial(handshake: Handshake): void {
       const invalid = new ProxyError("upstream_invalid", { log: problem });
       return answer(exchange.failed("unanswered", invalid), "unanswered");
     }
-    // Its headers are the handshake's own, and would be kept for as long as the socket is open.
-    exchange.head({ status: 101, headers: [] });
     caller.write(switching(response));
     const fromCaller = early.take();
     tunnel({ exchange, caller, upstream, fromCaller, fromUpstream: rest, server, runtime });
@@ -89,17 +87,21 @@ export function dial(handshake: Handshake): void {
   if (isGone(caller)) early.onGone?.();
 }
 
+/** Every handshake has a connection of its own, but no agent of its own. */
+const plainAgent = new HttpAgent();
+const secureAgent = new HttpsAgent({ maxCachedSessions: 0 });
+
 function openRequest({ exchange: { up }, head, runtime }: Handshake): ClientRequest {
   const url = new URL(up.origin);
   const headers = handshakeHeaders(up.headers, head, runtime.keyway.transport.sockets.deflate);
-  const open = url.protocol === "https:" ? requestHttps : requestHttp;
+  const [open, agent] = url.protocol === "https:" ? [requestHttps, secureAgent] : [requestHttp, plainAgent];
   return open({
     host: url.hostname.replace(/^\[|\]$/g, ""),
     port: url.port === "" ? undefined : Number(url.port),
     path: up.path,
     method: "GET",
     headers: ["Host", url.host, ...toFlat(headers)],
-    agent: false,
+    agent,
     rejectUnauthorized: true,
   });
 }

@@ -29,6 +29,8 @@ export interface Runtime {
   /** How many requests and handshakes are being decided: they are under way, and cannot be cut off yet. */
   deciding: number;
   closing: boolean;
+  /** Lets work go on after the answer; its failures are logged. */
+  readonly waitUntil: (work: Promise<unknown>) => void;
 }
 
 /** How long an answered caller may go on sending a body that nobody wants, so that he can read the answer. Milliseconds. */
@@ -112,7 +114,7 @@ export function writeHead(res: ServerResponse, status: number, headers: HeaderLi
 }
 
 function createDoor(req: IncomingMessage, res: ServerResponse, context: HandleContext, runtime: Runtime): Door {
-  const { timeouts, log } = runtime.keyway.transport;
+  const { timeouts } = runtime.keyway.transport;
   return {
     head: toHead(req, context.mount, false, context.base),
     native: context.native,
@@ -120,9 +122,7 @@ function createDoor(req: IncomingMessage, res: ServerResponse, context: HandleCo
     closing: runtime.closing,
     body: (maxBytes) => readBody(req, context, maxBytes, timeouts.callerBody),
     isGone: () => res.destroyed || res.closed,
-    waitUntil: (work) => {
-      work.catch((cause: unknown) => log.error("work after an answer failed", cause));
-    },
+    waitUntil: runtime.waitUntil,
   };
 }
 

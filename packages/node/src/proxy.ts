@@ -78,11 +78,21 @@ export function attachToServers(input: Keyway | KeywayOptions): NodeProxy {
 function createProxy(input: Keyway | KeywayOptions): { proxy: NodeProxy; carrier: Carrier } {
   const keyway = toKeyway(input);
   keyway.transport.useDigests(digests);
-  const runtime: Runtime = { keyway, upstreams: createUpstreams(), open: new Set(), deciding: 0, closing: false };
+  const { log } = keyway.transport;
+  const runtime: Runtime = {
+    keyway,
+    upstreams: createUpstreams(),
+    open: new Set(),
+    deciding: 0,
+    closing: false,
+    waitUntil(work) {
+      work.catch((cause: unknown) => log.error("work after an answer failed", cause));
+    },
+  };
   let drained: Promise<Drained> | undefined;
   const upgrade: NodeProxy["upgrade"] = (req, socket, head) => {
     handleUpgrade(req, socket, head, runtime).catch((cause: unknown) => {
-      keyway.transport.log.error("an upgrade failed", cause);
+      log.error("an upgrade failed", cause);
       socket.destroy();
     });
   };

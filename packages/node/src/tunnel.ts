@@ -16,7 +16,7 @@ export interface TunnelEnds {
   readonly runtime: Runtime;
 }
 
-/** One open WebSocket. Of the exchange only what is still to be asked and told is kept: there may be thousands of quiet ones. */
+/** One open WebSocket. Nothing of its handshake is kept: there may be thousands of quiet ones. */
 interface Tunnel {
   readonly up: Lane;
   readonly down: Lane;
@@ -61,7 +61,7 @@ const maxControlFrames = 1000;
  */
 export function tunnel({ exchange, caller, upstream, fromCaller, fromUpstream, server, runtime }: TunnelEnds): void {
   const limits = { maxMessageBytes: runtime.keyway.transport.sockets.maxMessageBytes, maxControlFrames };
-  const { end, meter, up } = exchange;
+  const { end, meter } = exchange.opened();
   const one: Tunnel = {
     up: createLane([caller, upstream], { masked: true, lost: 1001, whenLost: "left" }, limits),
     down: createLane([upstream, caller], { masked: false, lost: 1011, whenLost: "cut" }, limits),
@@ -72,7 +72,7 @@ export function tunnel({ exchange, caller, upstream, fromCaller, fromUpstream, s
     drain: () => hangUp(one, 1001, "going away", "cut"),
     ending: undefined,
     over: false,
-    idle: setTimeout(() => hangUp(one, 1001, "idle", "cut"), up.timeouts.idle),
+    idle: setTimeout(() => hangUp(one, 1001, "idle", "cut"), exchange.up.timeouts.idle),
     metering: meter && setInterval(() => ask(one, meter), meter.everyMs),
     parting: undefined,
   };

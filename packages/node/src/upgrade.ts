@@ -52,8 +52,6 @@ function createDoor(head: Head, socket: Duplex, runtime: Runtime): Door {
     closing: runtime.closing,
     body: async () => new Uint8Array(0),
     isGone: () => isGone(socket),
-    waitUntil: (work) => {
-      work.catch((cause: unknown) => runtime.keyway.transport.log.error("work after an answer failed", cause));
-    },
+    waitUntil: runtime.waitUntil,
   };
 }

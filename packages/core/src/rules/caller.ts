@@ -70,8 +70,11 @@ export interface Identified {
   readonly setCookie: string | undefined;
 }
 
+/** What the app is asked with. */
+export type Asker = Pick<Door, "head" | "native">;
+
 /** Asks the app who calls. Whatever is not clearly yes is no. */
-export async function identifyCaller(door: Door, call: AskedCall, settings: Settings): Promise<Identified> {
+export async function identifyCaller(door: Asker, call: AskedCall, settings: Settings): Promise<Identified> {
   const address = addressOf(door.head, settings.trustProxy);
   if (settings.authorize === "public")
     return { caller: await toKnown({ id: bucketOf(address) }, true, settings), setCookie: undefined };
@@ -102,7 +105,12 @@ export async function identifyCaller(door: Door, call: AskedCall, settings: Sett
 /** A header value (RFC 9110, section 5.5), without what a line break would add. */
 const fieldSyntax = /^[\t\x20-\x7e]+$/;
 
-function createContext(door: Door, call: AskedCall, address: string | undefined, settings: Settings): AuthorizeContext {
+function createContext(
+  door: Asker,
+  call: AskedCall,
+  address: string | undefined,
+  settings: Settings,
+): AuthorizeContext {
   const { head } = door;
   const { publicUrl } = settings;
   let headers: Headers | undefined;

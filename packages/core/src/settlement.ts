@@ -1,0 +1,51 @@
+import type { Call } from "./call.ts";
+import type { Admitted } from "./exchange.ts";
+import { unitsOf } from "./job-queue.ts";
+import { endJob, jobKey, settleHold } from "./job.ts";
+import type { Settings } from "./options.ts";
+import { outcomeOf } from "./rules/limits.ts";
+import type { Ending, UpstreamHead } from "./seam.ts";
+import type { Outcome } from "./store.ts";
+import type { SealedJob } from "./submission.ts";
+
+/** Charges or releases what the call was worth. Undefined when there is nothing to do. */
+export function settleCall(
+  { call, caller, hold, settings }: Pick<Admitted, "call" | "caller" | "hold" | "settings">,
+  ending: Ending,
+  upstream: UpstreamHead | undefined,
+  job: SealedJob | undefined,
+): Promise<void> | undefined {
+  const outcome = howItCameOut(call, ending, upstream, job !== undefined && settings.tracker.wasQueued(job.from));
+  if (outcome === undefined) return undefined;
+  if (hold !== undefined) {
+    const whose = { caller: caller.isPublic ? undefined : caller.id, endpoint: call.endpoint, falRequestId: undefined };
+    return settleHold({ hold: hold.id }, outcome, settings, whose);
+  }
+  if (job === undefined) return undefined;
+  if (call.kind === "cancel") return settleCancel(job, upstream, settings);
+  return call.kind === "result" && call.method === "GET" ? settleResult(job, outcome, settings) : undefined;
+}
+
+/** A job that fal.ai agreed to cancel leaves its place; its money waits for what the result says. */
+async function settleCancel(job: SealedJob, upstream: UpstreamHead | undefined, settings: Settings): Promise<void> {
+  if (upstream === undefined || upstream.status > 299) return;
+  settings.abandonment?.over(job.from);
+  await endJob(job.from, undefined, settings);
+}
+
+async function settleResult(job: SealedJob, outcome: Outcome, settings: Settings): Promise<void> {
+  settings.abandonment?.over(job.from);
+  settings.tracker.forget(job.from);
+  await settleHold({ job: await jobKey(job.from, settings) }, outcome, settings);
+}
+
+function howItCameOut(
+  call: Call,
+  ending: Ending,
+  upstream: UpstreamHead | undefined,
+  unrun: boolean,
+): Outcome | undefined {
+  if (ending === "unsent") return call.kind === "result" ? undefined : "release";
+  if (upstream === undefined) return call.kind === "result" || call.kind === "submit" ? undefined : {};
+  return outcomeOf(call.kind, upstream.status, unitsOf(upstream), unrun);
+}
