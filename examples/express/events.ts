@@ -46,4 +46,6 @@ export function sendEvents(res: ServerResponse, caller: string, lastEventId: str
 /** Ends all feeds, so that the server can close. */
 export function closeEvents(): void {
   for (const res of readers.keys()) res.end();
+  // Calls that are still open end later, and what is told of them then would be written after the end.
+  readers.clear();
 }

@@ -250,6 +250,20 @@ describe("lazy settle", () => {
     expect(asked[0]?.values("authorization")).toEqual([`Key ${upstream.option.key}`]);
   });
 
+  it("asks fal.ai now and then, however often a caller is refused", async () => {
+    const { vi, onTestFinished } = await import("vitest");
+    vi.useFakeTimers({ toFake: ["Date"], now: Date.now() });
+    onTestFinished(() => void vi.useRealTimers());
+    const { ask, upstream } = await priced({ perCall: 0.6 });
+    await ask(submit);
+    const before = upstream.arrivals.length;
+    for (let call = 0; call < 12; call += 1) expect((await ask(submit)).status).toBe(402);
+    expect(upstream.arrivals.length - before).toBe(4);
+    vi.setSystemTime(Date.now() + 1000);
+    for (let call = 0; call < 12; call += 1) await ask(submit);
+    expect(upstream.arrivals.length - before).toBe(6);
+  });
+
   it("does not let a caller through when fal.ai cannot be asked", async () => {
     const { ask, upstream } = await priced({ perCall: 0.6 });
     await ask(submit);

@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { type IncomingMessage, type Server, createServer } from "node:http";
 import { type Socket, connect } from "node:net";
+import type { Duplex } from "node:stream";
 import { createKeyway } from "@keyway/core";
 import { attach, attachOnLoad, attachToServers, createNodeProxy } from "@keyway/node";
 import { afterEach, describe, expect, it } from "vitest";
@@ -94,6 +95,25 @@ describe("attach(server, keyway)", () => {
     attach(server, keyway);
     expect((await connected(`${await start(server)}/nobody`)).said).toBe(404);
   });
+
+  it.each(["attach", "upgrade"] as const)(
+    "W80: a reset of what nobody answers does not end the process: %s",
+    async (door) => {
+      const { keyway } = await startGreeter();
+      const server = createServer();
+      if (door === "attach") attach(server, keyway);
+      else server.on("upgrade", createNodeProxy(keyway).upgrade);
+      const seen = Promise.withResolvers<Duplex>();
+      server.on("upgrade", (_request, socket) => seen.resolve(socket));
+      const caller = connect(Number(new URL(await start(server)).port), "127.0.0.1");
+      caller.write("GET /nobody HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n");
+      const socket = await seen.promise;
+      expect(socket.listenerCount("error")).toBeGreaterThan(0);
+      const closed = new Promise((resolve) => socket.once("close", resolve));
+      caller.resetAndDestroy();
+      expect(await closed).toBe(true);
+    },
+  );
 
   it("so does proxy.upgrade beside a listener that does not answer", async () => {
     const { keyway } = await startGreeter();

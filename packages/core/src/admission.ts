@@ -3,11 +3,11 @@ import type { Call } from "./call.ts";
 import { type ErrorCode, ProxyError } from "./errors.ts";
 import { type Admitted, createExchange } from "./exchange.ts";
 import { type HeaderList, valueOf } from "./head.ts";
-import { type JobOrigin, settleHold, settleOpenJobs } from "./job.ts";
+import { type JobOrigin, settleHold } from "./job.ts";
 import { parseJson, writeJson } from "./json.ts";
+import { lookAfter } from "./lazy-settlement.ts";
 import type { Settings } from "./options.ts";
 import { digestOf, recallAnswer, replayKey, whenWritten } from "./replay.ts";
-import { accountOfCaller } from "./rules/account.ts";
 import { takesBody } from "./rules/body.ts";
 import type { KnownCaller } from "./rules/caller.ts";
 import type { Endpoint } from "./rules/endpoint.ts";
@@ -17,7 +17,6 @@ import { ownsJobs } from "./rules/ownership.ts";
 import { type Price, reserveOf } from "./rules/price.ts";
 import { checkToken } from "./rules/token.ts";
 import type { Answer, Door, Exchange } from "./seam.ts";
-import type { Account } from "./store.ts";
 import type { Trace } from "./trace.ts";
 import { sweepPending } from "./webhooks/settlement.ts";
 import { type Subscribed, subscribe } from "./webhooks/submit.ts";
@@ -97,13 +96,11 @@ async function grantLazily(request: Request, ask: Ask, settings: Settings): Prom
     return await admitCall(request, ask, settings);
   } catch (error) {
     if (!(error instanceof ProxyError) || !lazy.includes(error.code)) throw error;
-    const account = (at: number): Account => accountOfCaller(request.caller, at);
-    if ((await settleOpenJobs(account, lazyJobs, settings)) === 0) throw error;
+    if ((await lookAfter(request.caller, settings)) === 0) throw error;
     return admitCall(request, ask, settings);
   }
 }
 
-const lazyJobs = 3;
 const lazy: readonly ErrorCode[] = ["budget_exceeded", "too_many_open"];
 const soft: readonly ErrorCode[] = ["rate_limited", "too_many_open", "input_refused"];
 

@@ -3,7 +3,7 @@ import type { ErrorCode, ProxyError } from "./errors.ts";
 import type { Head } from "./head.ts";
 import type { DeliveryEvent, ObserveEvent } from "./observe.ts";
 import type { Settings } from "./options.ts";
-import { isDue } from "./sparse.ts";
+import { isDue, isSparse } from "./sparse.ts";
 import type { KnownCaller } from "./rules/caller.ts";
 import type { Ending, Use } from "./seam.ts";
 
@@ -93,8 +93,8 @@ export function createTrace(head: Head, settings: Settings): Trace {
       emit((common) => ({ ...common, ...fields, type: "delivery", outcome }));
     },
     logError(error) {
-      if (error.code === "store_unavailable" && !isDue(settings, "store")) return;
-      if (error.status >= 500 || error.log !== undefined)
+      if (error.status < 500 && error.log === undefined) return;
+      if (!isSparse(error.code) || isDue(settings, error.code))
         settings.log.error(`${error.code}: ${error.log ?? error.message}`, error.cause);
     },
     dropped(name) {

@@ -22,6 +22,8 @@ export function take(req: IncomingMessage): boolean {
 export function leaveToOthers(req: IncomingMessage, socket: Duplex, others: number, patience: number): void {
   if (left.has(req) || taken.has(req)) return;
   left.add(req);
+  // Node takes its own listener off before an upgrade, and those who pass it over add none: a reset would end the process.
+  socket.on("error", () => socket.destroy());
   if (others === 0) return refuse(req, socket);
   const before = writtenTo(socket);
   const timer = setTimeout(() => {
@@ -31,9 +33,7 @@ export function leaveToOthers(req: IncomingMessage, socket: Duplex, others: numb
 }
 
 function refuse(req: IncomingMessage, socket: Duplex): void {
-  if (!take(req)) return;
-  socket.on("error", () => socket.destroy());
-  writeAnswer(socket, toRefusal(new ProxyError("route_not_found")));
+  if (take(req)) writeAnswer(socket, toRefusal(new ProxyError("route_not_found")));
 }
 
 function writtenTo(socket: Duplex): number | undefined {
