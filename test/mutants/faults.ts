@@ -212,13 +212,13 @@ export const faults: readonly Fault[] = [
   {
     name: "a socket's close frame stands in the middle of a message",
     package: "node",
-    replace: { "if (!lane.scanner.atBorder()) {": "if (lane.bytes < 0) {" },
+    replace: { "if (!isAtBorder(lane.scan)) {": "if (lane.bytes < 0) {" },
     seenBy: ["sockets/life.test.ts"],
   },
   {
     name: "a socket's slow reader is not waited for",
     package: "node",
-    replace: { "    lane.from.pause();\n    lane.stall ??=": "    lane.stall ??=" },
+    replace: { "  lane.from.pause();\n  const": "  const" },
     seenBy: ["sockets/life.test.ts", "sockets/load.test.ts"],
   },
   {

@@ -74,10 +74,14 @@ async function seenKey(id: string, settings: Settings): Promise<string> {
   return `${await jobKey(id, settings)}:seen`;
 }
 
+const day = 24 * 3_600_000;
+
 async function cancelOnce(note: SeenJob, at: number, settings: Settings): Promise<void> {
   const key = await seenKey(note.id, settings);
   const last = await settings.askStore((store) => store.get(key));
   if (last !== null && Number(last) > at) return;
-  if (await settings.askStore((store) => store.claim(`${key}:cancelled`, 24 * 3_600_000)))
-    await cancelJob(note, settings);
+  const cancelled = `${key}:cancelled`;
+  if (!(await settings.askStore((store) => store.claim(cancelled, day)))) return;
+  await cancelJob(note, settings);
+  await settings.askStore((store) => store.put(cancelled, "done", day, true));
 }

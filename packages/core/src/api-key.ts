@@ -30,6 +30,22 @@ export function whyNotKey(key: unknown): string | undefined {
   return undefined;
 }
 
+const mostNoted = 16;
+
+/** Notes the latest keys that a function gives, so that the log can hide them too. */
+export function noteKeys(option: ApiKeyOption | undefined, noted: Set<string>): ApiKeyOption | undefined {
+  if (typeof option !== "function") return option;
+  return async (caller) => {
+    const key = await option(caller);
+    if (typeof key !== "string") return key;
+    noted.delete(key);
+    noted.add(key);
+    const [oldest = key] = noted;
+    if (noted.size > mostNoted) noted.delete(oldest);
+    return key;
+  };
+}
+
 /** The key for one call. */
 export async function resolveKey(option: ApiKeyOption | undefined, caller: Pick<KnownCaller, "id">): Promise<string> {
   const key = await askForKey(option, caller);

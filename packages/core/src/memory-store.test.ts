@@ -260,6 +260,16 @@ describe("room", () => {
     await store.settle({ hold: "r0" }, {});
     expect(await store.admit(holding({ id: "late", micros: 1 }, "none"))).toMatchObject({ ok: true });
   });
+  it("values that may go make room: finished deliveries do not fill the store", async () => {
+    const { store } = setUp(10);
+    for (let count = 0; count < 30; count += 1) {
+      await store.claim(`delivery ${count}`, 60_000);
+      await store.put(`delivery ${count}`, "OK", 60_000, true);
+    }
+    expect([await store.claim("delivery 29", 1), await store.get("delivery 29")]).toEqual([false, "OK"]);
+    expect(await store.admit(holding())).toMatchObject({ ok: true });
+  });
+
   it("places and claims are never dropped, and a full store takes nothing of what it refuses", async () => {
     const { store } = setUp(4);
     const slots = [{ key: "slot", max: 3 }];

@@ -63,7 +63,7 @@ interface State {
   readonly released: Set<string>;
   /** What settled jobs were charged, for corrections; the oldest go when room is needed. */
   readonly charges: Map<string, { micros: Micros; readonly accounts: readonly string[] }>;
-  /** What is known of jobs; the oldest go when room is needed. */
+  /** What is known of jobs, and other values that may go; the oldest go when room is needed. */
   readonly notes: Expiring;
   readonly lists: JobLists;
   readonly values: Expiring;
@@ -96,6 +96,7 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): Store {
     values: createExpiring(now),
     swept: 0,
   };
+  const known = (key: string): string | null => state.values.get(key) ?? state.notes.get(key);
   return {
     admit: async (admission) => admit(state, admission),
     bind: async (hold, job, note, leaseMs, lists = []) => bind(state, hold, { job, note, leaseMs, lists }),
@@ -110,9 +111,14 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): Store {
     correct: async (job, micros) => correct(state, job, micros),
     balances: async (accounts) => accounts.map((account) => balance(state, account)),
     openJobs: async (account, most) => openJobs(state, account, most),
-    claim: async (key, leaseMs) => state.values.get(key) === null && (state.values.set(key, "", leaseMs), true),
-    put: async (key, value, leaseMs) => state.values.set(key, value, leaseMs),
-    get: async (key) => state.values.get(key) ?? state.notes.get(key),
+    claim: async (key, leaseMs) => known(key) === null && (state.values.set(key, "", leaseMs), true),
+    async put(key, value, leaseMs, mayGo = false) {
+      if (!mayGo) return state.values.set(key, value, leaseMs);
+      state.values.delete(key);
+      hasRoom(state);
+      state.notes.set(key, value, leaseMs);
+    },
+    get: async (key) => known(key),
     remove: async (key) => state.values.delete(key),
     close: async () => undefined,
   };

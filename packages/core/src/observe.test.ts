@@ -1,5 +1,7 @@
-import { describe, expect, it, vi } from "vitest";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
+import { noteKeys, resolveKey } from "./api-key.ts";
 import { createLog, scrub } from "./observe.ts";
+import { resolveOptions } from "./options.ts";
 
 const key = "0a1b2c3d-key-id:ffeeddccbbaa99887766";
 const [id = "", secret = ""] = key.split(":");
@@ -61,6 +63,25 @@ describe("the log", () => {
     for (const cause of [circle, null, Object.create(null), Symbol("x"), 5n, "text", { toString: null }]) {
       expect(lines((log) => log.error("it failed", cause))).toMatch(/^\[keyway\] it failed: /);
     }
+  });
+  it("knows the keys that a function gives, the latest ones", async () => {
+    const noted = new Set<string>();
+    const option = noteKeys(({ id: caller }) => `${caller}:${key}`, noted);
+    for (let count = 0; count < 40; count += 1) await resolveKey(option, { id: `account-${count}` });
+    expect([noted.size, [...noted].at(-1)]).toEqual([16, `account-39:${key}`]);
+    vi.stubEnv("FAL_KEY", "");
+    onTestFinished(() => void vi.unstubAllEnvs());
+    const spy = vi.spyOn(console, "error").mockReturnValue();
+    onTestFinished(() => spy.mockRestore());
+    const settings = resolveOptions({
+      authorize: "public",
+      endpoints: "any",
+      secret: "s".repeat(16),
+      apiKey: () => key,
+    });
+    await resolveKey(settings.apiKey, { id: "ada" });
+    settings.log.error(`it failed with ${key}`);
+    expect(spy).toHaveBeenCalledWith("[keyway] it failed with [redacted]");
   });
   it("warns", () => {
     expect(lines((log) => log.warn(`mind ${secret}`))).toBe("[keyway] mind [redacted]");

@@ -1,4 +1,4 @@
-import { type ApiKeyOption, keyFromEnvironment, readEnvironment, whyNotKey } from "./api-key.ts";
+import { type ApiKeyOption, keyFromEnvironment, noteKeys, readEnvironment, whyNotKey } from "./api-key.ts";
 import { ProxyError } from "./errors.ts";
 import { type Hashes, createHashes } from "./hash.ts";
 import { type Digests, createDigests } from "./digests.ts";
@@ -190,8 +190,9 @@ export function resolveOptions(options: KeywayOptions): Settings {
   const production = readEnvironment("NODE_ENV") === "production" || !("process" in globalThis);
   checkOptions(options, production);
   const upstream = options.upstream ?? upstreamFromEnvironment(production);
-  const apiKey = upstream?.key ?? options.apiKey;
-  const log = createLog(() => secretsToHide(apiKey, options.secret));
+  const noted = new Set<string>();
+  const apiKey = upstream?.key ?? noteKeys(options.apiKey, noted);
+  const log = createLog(() => [...noted, ...secretsToHide(apiKey, options.secret)]);
   const endpoints = resolveEndpoints(options.endpoints);
   const digests = createDigests();
   const namespace = options.namespace ?? "keyway";

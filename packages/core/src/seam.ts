@@ -102,5 +102,5 @@ export interface Exchange {
   /** Asked while a stream or socket is open; undefined when there is nothing to ask. */
   readonly meter: { readonly everyMs: number; tick(): Promise<"go" | "stop"> } | undefined;
   /** Called exactly once. */
-  end(ending: Ending, use: Use): void;
+  readonly end: (ending: Ending, use: Use) => void;
 }

@@ -143,7 +143,8 @@ export interface Store {
   openJobs(account: string, most: number): Promise<readonly OpenJob[]>;
   /** Takes a name for a while; false when it is taken. */
   claim(key: string, leaseMs: number): Promise<boolean>;
-  put(key: string, value: string, leaseMs: number): Promise<void>;
+  /** Writes a value, in place of a claim too. One that `mayGo` makes room where a store is bounded. */
+  put(key: string, value: string, leaseMs: number, mayGo?: boolean): Promise<void>;
   get(key: string): Promise<string | null>;
   remove(key: string): Promise<void>;
   close(): Promise<void>;

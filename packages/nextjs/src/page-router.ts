@@ -15,8 +15,20 @@ export type PageRouterHandler = (req: IncomingMessage & { body?: unknown }, res:
  */
 export function createPageRouterHandler(input: Keyway | KeywayOptions): PageRouterHandler {
   const proxy = createNodeProxy(input);
-  return (req, res) => proxy.handle(req, res, { native: req, body: wasRead(req) ? { lost } : undefined });
+  return (req, res) =>
+    proxy.handle(req, res, { native: req, base: baseOf(req), body: wasRead(req) ? { lost } : undefined });
 }
+
+/** Next takes its option basePath off the URL, and keeps the whole one beside the request. */
+function baseOf(req: IncomingMessage & { [meta]?: { readonly initURL?: string } }): string {
+  const whole = req[meta]?.initURL;
+  const [path = "/"] = (req.url ?? "/").split("?");
+  if (whole === undefined || !URL.canParse(whole)) return "";
+  const { pathname } = new URL(whole);
+  return pathname.endsWith(path) ? pathname.slice(0, -path.length) : "";
+}
+
+const meta: unique symbol = Symbol.for("NextInternalRequestMeta");
 
 const lost =
   "Next's body parser ran before the proxy. Write in the same file: export const config = { api: { bodyParser: false } }";

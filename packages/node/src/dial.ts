@@ -2,7 +2,7 @@ import { type ClientRequest, type IncomingMessage, request as requestHttp } from
 import { request as requestHttps } from "node:https";
 import type { Duplex } from "node:stream";
 import { type Answer, type Ending, type Exchange, type Head, ProxyError } from "@keyway/core";
-import type { Early } from "./early.ts";
+import { type Early, isGone } from "./early.ts";
 import { answerProblem, handshakeHeaders, switching } from "./handshake.ts";
 import { toFlat, toHeaderList } from "./head.ts";
 import type { Runtime } from "./http.ts";
@@ -28,7 +28,8 @@ export function dial(handshake: Handshake): void {
   let over = false;
   let sent = false;
   const entry = { server, cut: () => request.destroy(new ProxyError("closing")) };
-  const deadline = setTimeout(() => request.destroy(timeoutError()), up.timeouts.connect + up.timeouts.head);
+  const late = (): void => void request.destroy(timeoutError());
+  let deadline = setTimeout(late, up.timeouts.connect);
 
   /** True for whoever decides what becomes of the handshake. */
   function settle(): boolean {
@@ -71,8 +72,9 @@ export function dial(handshake: Handshake): void {
   };
   request.once("finish", () => {
     sent = true;
+    clearTimeout(deadline);
+    if (!over) deadline = setTimeout(late, up.timeouts.head);
   });
-  request.on("timeout", () => request.destroy(timeoutError()));
   request.on("error", (error) => {
     const ending = sent ? "unanswered" : "unsent";
     if (settle()) answer(exchange.failed(ending, error), ending, error);
@@ -84,7 +86,7 @@ export function dial(handshake: Handshake): void {
   });
   request.on("upgrade", onUpgrade);
   request.end();
-  if (early.isGone()) early.onGone();
+  if (isGone(caller)) early.onGone?.();
 }
 
 function openRequest({ exchange: { up }, head, runtime }: Handshake): ClientRequest {
@@ -99,7 +101,6 @@ function openRequest({ exchange: { up }, head, runtime }: Handshake): ClientRequ
     headers: ["Host", url.host, ...toFlat(headers)],
     agent: false,
     rejectUnauthorized: true,
-    timeout: up.timeouts.head,
   });
 }
 

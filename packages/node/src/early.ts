@@ -4,8 +4,6 @@ import type { Duplex } from "node:stream";
 export interface Early {
   /** Everything so far; from now on the socket is the tunnel's. */
   take(): Buffer;
-  /** True when the caller ended or broke the connection. */
-  isGone(): boolean;
   /** Told once when that happens. */
   onGone: (() => void) | undefined;
 }
@@ -14,20 +12,18 @@ export interface Early {
 export function keepEarly(socket: Duplex, head: Buffer): Early {
   const kept: Buffer[] = head.length === 0 ? [] : [head];
   let bytes = head.length;
-  let gone = socket.destroyed;
   const onData = (chunk: Buffer): void => {
     kept.push(chunk);
     bytes += chunk.length;
     if (bytes >= mostKept) socket.pause();
   };
   const leave = (): void => {
-    if (gone) return;
-    gone = true;
-    early.onGone?.();
+    const { onGone } = early;
+    early.onGone = undefined;
+    onGone?.();
   };
   const early: Early = {
     onGone: undefined,
-    isGone: () => gone,
     take() {
       socket.pause();
       socket.off("data", onData).off("end", leave).off("close", leave);
@@ -36,6 +32,11 @@ export function keepEarly(socket: Duplex, head: Buffer): Early {
   };
   socket.on("data", onData).on("end", leave).on("close", leave);
   return early;
+}
+
+/** True when the caller has ended or broken the connection. */
+export function isGone(socket: Duplex): boolean {
+  return socket.destroyed || socket.readableEnded;
 }
 
 const mostKept = 1024 * 1024;

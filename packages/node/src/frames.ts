@@ -1,16 +1,23 @@
-/** What the headers of WebSocket frames tell (RFC 6455, section 5.2); payloads are skipped, not looked at. */
-export interface FrameScanner {
-  /**
-   * Takes the next bytes of one direction and answers which of them may go on. A header that is not complete is held back (at most
-   * 13 bytes), so a border is always a place where a frame of our own may stand.
-   */
-  scan(chunk: Buffer): Scanned;
-  /** True between frames. */
-  atBorder(): boolean;
-  /** From now on `scan` stops at the next border. */
-  stopAtBorder(): void;
-  /** Frames seen so far. */
-  frames(): number;
+/**
+ * How far one direction was read: only what the headers of WebSocket frames tell (RFC 6455, section 5.2); payloads are skipped, not looked
+ * at. A record and not closures, as there are two for every open socket.
+ */
+export interface FrameScan {
+  readonly limits: FrameLimits;
+  /** The beginning of a header that is not complete: at most 13 bytes. */
+  held: Buffer;
+  /** Bytes of the payload that are still to come. */
+  remaining: number;
+  /** Bytes of the message so far, its fragments added up. */
+  message: number;
+  frames: number;
+  /** Control frames in the second of `second`. */
+  controls: number;
+  second: number;
+  /** The frame under way is a close frame. */
+  closing: boolean;
+  /** The scan is to stop at the next border. */
+  stopping: boolean;
 }
 
 interface Scanned {
@@ -34,67 +41,61 @@ const close = 8;
 /** Shared, so that a quiet socket keeps no view of its last chunk. */
 const nothing = Buffer.alloc(0);
 
-export function createFrameScanner(limits: FrameLimits, now: () => number = Date.now): FrameScanner {
-  let held: Buffer = nothing;
-  let remaining = 0;
-  let message = 0;
-  let frames = 0;
-  let controls = 0;
-  let second = 0;
-  let stopping = false;
-  let closing = false;
+export function createFrameScan(limits: FrameLimits): FrameScan {
+  const counts = { remaining: 0, message: 0, frames: 0, controls: 0, second: 0 };
+  return { limits, held: nothing, ...counts, closing: false, stopping: false };
+}
 
-  /** Counts one frame; answers the close code if it may not pass. */
-  function enter({ opcode, length, final }: FrameHeader): 1008 | 1009 | undefined {
-    frames += 1;
-    if (opcode >= close) return countControl() ? undefined : 1008;
-    message = opcode === 0 ? message + length : length;
-    if (message > limits.maxMessageBytes) return 1009;
-    if (final) message = 0;
-    return undefined;
-  }
+/** True between frames: where a frame of our own may stand. */
+export function isAtBorder({ remaining }: FrameScan): boolean {
+  return remaining === 0;
+}
 
-  function countControl(): boolean {
-    const current = Math.floor(now() / 1000);
-    controls = current === second ? controls + 1 : 1;
-    second = current;
-    return controls <= limits.maxControlFrames;
-  }
-
-  return {
-    scan(chunk) {
-      const bytes = held.length === 0 ? chunk : Buffer.concat([held, chunk]);
-      held = nothing;
-      let offset = 0;
-      const passing = (): Buffer => bytes.subarray(0, offset);
-      while (offset < bytes.length) {
-        if (remaining > 0) {
-          const step = Math.min(remaining, bytes.length - offset);
-          offset += step;
-          remaining -= step;
-        } else {
-          if (stopping) break;
-          const header = readHeader(bytes, offset);
-          if (header === undefined) {
-            held = Buffer.from(bytes.subarray(offset));
-            break;
-          }
-          const violation = enter(header);
-          if (violation !== undefined) return { pass: passing(), violation, stopped: false, closes: false };
-          closing = header.opcode === close;
-          offset += header.size;
-          remaining = header.length;
-        }
-        if (closing && remaining === 0) return { pass: passing(), violation: undefined, stopped: false, closes: true };
+/** Takes the next bytes of one direction and answers which of them may go on. A header that is not complete is held back. */
+export function scanFrames(scan: FrameScan, chunk: Buffer, now: () => number = Date.now): Scanned {
+  const bytes = scan.held.length === 0 ? chunk : Buffer.concat([scan.held, chunk]);
+  scan.held = nothing;
+  let offset = 0;
+  const passing = (): Buffer => (offset === bytes.length ? bytes : bytes.subarray(0, offset));
+  while (offset < bytes.length) {
+    if (scan.remaining > 0) {
+      const step = Math.min(scan.remaining, bytes.length - offset);
+      offset += step;
+      scan.remaining -= step;
+    } else {
+      if (scan.stopping) break;
+      const header = readHeader(bytes, offset);
+      if (header === undefined) {
+        scan.held = Buffer.from(bytes.subarray(offset));
+        break;
       }
-      return { pass: passing(), violation: undefined, stopped: stopping && remaining === 0, closes: false };
-    },
-    atBorder: () => remaining === 0,
-    stopAtBorder: () => {
-      stopping = true;
-    },
-    frames: () => frames,
-  };
+      const violation = enter(scan, header, now);
+      if (violation !== undefined) return { pass: passing(), violation, stopped: false, closes: false };
+      scan.closing = header.opcode === close;
+      offset += header.size;
+      scan.remaining = header.length;
+    }
+    if (scan.closing && isAtBorder(scan))
+      return { pass: passing(), violation: undefined, stopped: false, closes: true };
+  }
+  return { pass: passing(), violation: undefined, stopped: scan.stopping && isAtBorder(scan), closes: false };
+}
+
+/** Counts one frame; answers the close code if it may not pass. */
+function enter(scan: FrameScan, { opcode, length, final }: FrameHeader, now: () => number): 1008 | 1009 | undefined {
+  scan.frames += 1;
+  if (opcode >= close) return countControl(scan, now) ? undefined : 1008;
+  scan.message = opcode === 0 ? scan.message + length : length;
+  if (scan.message > scan.limits.maxMessageBytes) return 1009;
+  if (final) scan.message = 0;
+  return undefined;
+}
+
+function countControl(scan: FrameScan, now: () => number): boolean {
+  const current = Math.floor(now() / 1000);
+  scan.controls = current === scan.second ? scan.controls + 1 : 1;
+  scan.second = current;
+  return scan.controls <= scan.limits.maxControlFrames;
 }
 
 interface FrameHeader {

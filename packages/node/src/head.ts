@@ -7,8 +7,9 @@ export function toHead(
   req: IncomingMessage & { originalUrl?: string },
   mount: string | undefined,
   upgrade: boolean,
+  base = "",
 ): Head {
-  const url = req.originalUrl ?? req.url ?? "/";
+  const url = base + (req.originalUrl ?? req.url ?? "/");
   const mark = url.indexOf("?");
   return {
     method: req.method ?? "GET",
@@ -26,7 +27,7 @@ export function toHead(
 export function toHeaderList(raw: readonly (string | Buffer)[]): HeaderList {
   const list: Header[] = [];
   for (let index = 0; index + 1 < raw.length; index += 2) {
-    list.push([latin1(raw[index]).toLowerCase(), latin1(raw[index + 1])]);
+    list.push([lowerCase(latin1(raw[index])), latin1(raw[index + 1])]);
   }
   return list;
 }
@@ -36,6 +37,18 @@ export function toFlat(headers: HeaderList, without?: string): string[] {
   const flat: string[] = [];
   for (const [name, value] of headers) if (name !== without) flat.push(name, value);
   return flat;
+}
+
+/** Names recur, so each is kept once: every open stream and socket holds its request's headers. */
+const lowered = new Map<string, string>();
+const mostNames = 1000;
+
+function lowerCase(name: string): string {
+  const known = lowered.get(name);
+  if (known !== undefined) return known;
+  const lower = name.toLowerCase();
+  if (lowered.size < mostNames && name.length < 64) lowered.set(name, lower);
+  return lower;
 }
 
 function latin1(value: string | Buffer | undefined): string {

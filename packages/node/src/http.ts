@@ -9,6 +9,8 @@ import type { Upstreams } from "./upstream.ts";
 export interface HandleContext {
   /** The mount path, when the framework knows it; the rest of the URL must then follow it. */
   readonly mount?: string | undefined;
+  /** What the framework took off the beginning of the path, such as Next's `basePath`. */
+  readonly base?: string | undefined;
   /** Handed to `authorize` as `native`. */
   readonly native?: unknown;
   /**
@@ -24,6 +26,8 @@ export interface Runtime {
   readonly upstreams: Upstreams;
   /** Calls and sockets under way; each can be cut off, and a socket be asked to part. Sockets know by which server they came. */
   readonly open: Set<{ cut(): void; drain?(): void; readonly server?: unknown }>;
+  /** How many requests and handshakes are being decided: they are under way, and cannot be cut off yet. */
+  deciding: number;
   closing: boolean;
 }
 
@@ -39,7 +43,9 @@ export async function handleRequest(
 ): Promise<void> {
   prepare(req, res);
   const door = createDoor(req, res, context, runtime);
+  runtime.deciding += 1;
   const decided: Answer | Exchange = await runtime.keyway.plan(door);
+  runtime.deciding -= 1;
   if (decided.type === "answer") return sendAnswer(res, decided);
   return carryOut(decided, req, res, context, runtime);
 }
@@ -108,7 +114,7 @@ export function writeHead(res: ServerResponse, status: number, headers: HeaderLi
 function createDoor(req: IncomingMessage, res: ServerResponse, context: HandleContext, runtime: Runtime): Door {
   const { timeouts, log } = runtime.keyway.transport;
   return {
-    head: toHead(req, context.mount, false),
+    head: toHead(req, context.mount, false, context.base),
     native: context.native,
     codings: "pass",
     closing: runtime.closing,

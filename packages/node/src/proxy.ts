@@ -78,7 +78,7 @@ export function attachToServers(input: Keyway | KeywayOptions): NodeProxy {
 function createProxy(input: Keyway | KeywayOptions): { proxy: NodeProxy; carrier: Carrier } {
   const keyway = toKeyway(input);
   keyway.transport.useDigests(digests);
-  const runtime: Runtime = { keyway, upstreams: createUpstreams(), open: new Set(), closing: false };
+  const runtime: Runtime = { keyway, upstreams: createUpstreams(), open: new Set(), deciding: 0, closing: false };
   let drained: Promise<Drained> | undefined;
   const upgrade: NodeProxy["upgrade"] = (req, socket, head) => {
     handleUpgrade(req, socket, head, runtime).catch((cause: unknown) => {
@@ -107,11 +107,12 @@ function createProxy(input: Keyway | KeywayOptions): { proxy: NodeProxy; carrier
 
 async function drain(runtime: Runtime): Promise<Drained> {
   runtime.closing = true;
-  const open = runtime.open.size;
+  const underWay = (): number => runtime.open.size + runtime.deciding;
+  const open = underWay();
   const until = Date.now() + runtime.keyway.transport.timeouts.drain;
   for (const entry of runtime.open) entry.drain?.();
-  while (runtime.open.size > 0 && Date.now() < until) await pause(20);
-  const cut = runtime.open.size;
+  while (underWay() > 0 && Date.now() < until) await pause(20);
+  const cut = underWay();
   for (const entry of runtime.open) entry.cut();
   await runtime.upstreams.close();
   return { finished: open - cut, cut };

@@ -1,7 +1,7 @@
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { Ending, Exchange } from "@keyway/core";
-import { type FrameLimits, type FrameScanner, closeFrame, createFrameScanner } from "./frames.ts";
+import { type FrameLimits, type FrameScan, closeFrame, createFrameScan, isAtBorder, scanFrames } from "./frames.ts";
 import type { Runtime } from "./http.ts";
 
 /** Both ends of an open WebSocket, and what arrived of each before the tunnel stood. */
@@ -16,11 +16,27 @@ export interface TunnelEnds {
   readonly runtime: Runtime;
 }
 
+/** One open WebSocket. Of the exchange only what is still to be asked and told is kept: there may be thousands of quiet ones. */
+interface Tunnel {
+  readonly up: Lane;
+  readonly down: Lane;
+  readonly end: Exchange["end"];
+  readonly runtime: Runtime;
+  readonly server: unknown;
+  readonly cut: () => void;
+  readonly drain: () => void;
+  ending: Ending | undefined;
+  over: boolean;
+  idle: NodeJS.Timeout | undefined;
+  metering: NodeJS.Timeout | undefined;
+  parting: NodeJS.Timeout | undefined;
+}
+
 /** One direction of the tunnel. */
 interface Lane {
   readonly from: Duplex;
   readonly to: Duplex;
-  readonly scanner: FrameScanner;
+  readonly scan: FrameScan;
   /** What goes to upstream is masked (RFC 6455, section 5.3). */
   readonly masked: boolean;
   /** What the other side hears when `from` is lost without a close frame (RFC 6455, section 7.4.1). */
@@ -44,118 +60,135 @@ const maxControlFrames = 1000;
  * headers are looked at, to keep sizes in bounds and to find the places where a close frame of our own may stand.
  */
 export function tunnel({ exchange, caller, upstream, fromCaller, fromUpstream, server, runtime }: TunnelEnds): void {
-  const { timeouts, sockets } = runtime.keyway.transport;
-  const limits = { maxMessageBytes: sockets.maxMessageBytes, maxControlFrames };
-  const up = createLane([caller, upstream], { masked: true, lost: 1001, whenLost: "left" }, limits);
-  const down = createLane([upstream, caller], { masked: false, lost: 1011, whenLost: "cut" }, limits);
-  let ending: Ending | undefined;
-  let over = false;
-  let parting: NodeJS.Timeout | undefined;
-  const idle = setTimeout(() => hangUp(1001, "idle", "cut"), exchange.up.timeouts.idle);
-  const { meter } = exchange;
-  const metering =
-    meter && setInterval(() => ask(meter, () => hangUp(1008, "no longer allowed", "stopped")), meter.everyMs);
-  const entry = { server, cut: () => finish("cut"), drain: () => hangUp(1001, "going away", "cut") };
-
-  /** The one teardown. */
-  function finish(how: Ending): void {
-    if (over) return;
-    over = true;
-    for (const timer of [idle, parting, up.stall, down.stall]) clearTimeout(timer);
-    clearInterval(metering);
-    runtime.open.delete(entry);
-    caller.destroy();
-    upstream.destroy();
-    exchange.end(ending ?? how, { status: 101, bytesIn: up.bytes, bytesOut: down.bytes });
-  }
-
-  /** Sends a close frame both ways at the next borders and gives the sides some seconds to part. */
-  function hangUp(code: number, reason: string, how: Ending): void {
-    ending ??= how;
-    for (const lane of [up, down]) {
-      sayFarewell(lane, closeFrame(code, reason, lane.masked));
-      // What still comes is dropped, and read so that the end is seen.
-      if (lane.closed) lane.from.resume();
-    }
-    part();
-  }
-
-  function part(): void {
-    parting ??= setTimeout(() => finish("complete"), timeouts.socketClose);
-  }
-
-  function move(lane: Lane, chunk: Buffer): void {
-    lane.bytes += chunk.length;
-    idle.refresh();
-    if (lane.closed) return;
-    const { pass, violation, stopped, closes } = lane.scanner.scan(chunk);
-    send(lane, pass);
-    if (closes) {
-      lane.closed = true;
-      part();
-    }
-    if (stopped && lane.farewell !== undefined) sayFarewell(lane, lane.farewell);
-    if (violation !== undefined)
-      hangUp(violation, violation === 1009 ? "message too large" : "too many control frames", "cut");
-  }
-
-  function send(lane: Lane, bytes: Buffer): void {
-    if (bytes.length === 0 || lane.to.destroyed || lane.to.writableEnded || lane.to.write(bytes)) return;
-    if (lane.closed) return;
-    lane.from.pause();
-    lane.stall ??= setTimeout(() => hangUp(1013, "reader too slow", "cut"), timeouts.socketStall);
-  }
-
-  function onDrain(lane: Lane): void {
-    clearTimeout(lane.stall);
-    lane.stall = undefined;
-    lane.from.resume();
-  }
-
-  function sayFarewell(lane: Lane, farewell: Buffer): void {
-    if (lane.closed) return;
-    if (!lane.scanner.atBorder()) {
-      lane.farewell ??= farewell;
-      lane.scanner.stopAtBorder();
-      return;
-    }
-    lane.closed = true;
-    send(lane, farewell);
-  }
-
-  /** Nothing more comes from one side: the other gets what is on its way, a close code if no close frame said so, and its end. */
-  function onEnded(lane: Lane): void {
-    if (over || lane.ended) return;
-    lane.ended = true;
-    if (!lane.closed) {
-      ending ??= lane.whenLost;
-      if (lane.scanner.atBorder()) sayFarewell(lane, closeFrame(lane.lost, "", lane.masked));
-      lane.closed = true;
-    }
-    if (up.ended && down.ended) return finish("complete");
-    lane.to.end();
-    // Whoever still sends is read to his end: a reset would take the close frame with it.
-    lane.to.resume();
-    part();
-  }
-
-  function open(lane: Lane, first: Buffer): void {
-    const ended = (): void => onEnded(lane);
-    lane.to.on("drain", () => onDrain(lane));
-    lane.from
-      .on("error", () => lane.from.destroy())
-      .on("end", ended)
-      .on("close", ended);
-    if (first.length > 0) move(lane, first);
-    lane.from.on("data", (chunk: Buffer) => move(lane, chunk));
-    if (lane.stall === undefined) lane.from.resume();
-    if (lane.from.destroyed) ended();
-  }
-
-  runtime.open.add(entry);
+  const limits = { maxMessageBytes: runtime.keyway.transport.sockets.maxMessageBytes, maxControlFrames };
+  const { end, meter, up } = exchange;
+  const one: Tunnel = {
+    up: createLane([caller, upstream], { masked: true, lost: 1001, whenLost: "left" }, limits),
+    down: createLane([upstream, caller], { masked: false, lost: 1011, whenLost: "cut" }, limits),
+    end,
+    runtime,
+    server,
+    cut: () => finish(one, "cut"),
+    drain: () => hangUp(one, 1001, "going away", "cut"),
+    ending: undefined,
+    over: false,
+    idle: setTimeout(() => hangUp(one, 1001, "idle", "cut"), up.timeouts.idle),
+    metering: meter && setInterval(() => ask(one, meter), meter.everyMs),
+    parting: undefined,
+  };
+  runtime.open.add(one);
   for (const socket of [caller, upstream]) keepAlive(socket);
-  open(up, fromCaller);
-  open(down, fromUpstream);
+  open(one, one.up, fromCaller);
+  open(one, one.down, fromUpstream);
+  // Whoever was still shaking hands when the proxy or the server began to close is asked to part now.
+  const { listening = true } = Object(server) as { listening?: boolean };
+  if (!one.over && (runtime.closing || !listening)) one.drain();
+}
+
+/** Whoever is no longer let in, or cannot pay for another minute, is told so. */
+function ask(one: Tunnel, meter: NonNullable<Exchange["meter"]>): void {
+  const stop = (): void => hangUp(one, 1008, "no longer allowed", "stopped");
+  meter.tick().then((answer) => {
+    if (answer === "stop") stop();
+  }, stop);
+}
+
+function open(one: Tunnel, lane: Lane, first: Buffer): void {
+  const ended = (): void => onEnded(one, lane);
+  lane.to.on("drain", () => onDrain(lane));
+  lane.from.on("error", destroyThis).on("end", ended).on("close", ended);
+  if (first.length > 0) move(one, lane, first);
+  lane.from.on("data", (chunk: Buffer) => move(one, lane, chunk));
+  if (lane.stall === undefined) lane.from.resume();
+  if (lane.from.destroyed) ended();
+}
+
+function destroyThis(this: Duplex): void {
+  this.destroy();
+}
+
+function move(one: Tunnel, lane: Lane, chunk: Buffer): void {
+  lane.bytes += chunk.length;
+  one.idle?.refresh();
+  if (lane.closed) return;
+  const { pass, violation, stopped, closes } = scanFrames(lane.scan, chunk);
+  send(one, lane, pass);
+  if (closes) {
+    lane.closed = true;
+    part(one);
+  }
+  if (stopped && lane.farewell !== undefined) sayFarewell(one, lane, lane.farewell);
+  if (violation !== undefined)
+    hangUp(one, violation, violation === 1009 ? "message too large" : "too many control frames", "cut");
+}
+
+function send(one: Tunnel, lane: Lane, bytes: Buffer): void {
+  if (bytes.length === 0 || lane.to.destroyed || lane.to.writableEnded || lane.to.write(bytes)) return;
+  if (lane.closed) return;
+  lane.from.pause();
+  const { socketStall } = one.runtime.keyway.transport.timeouts;
+  lane.stall ??= setTimeout(() => hangUp(one, 1013, "reader too slow", "cut"), socketStall);
+}
+
+function onDrain(lane: Lane): void {
+  clearTimeout(lane.stall);
+  lane.stall = undefined;
+  lane.from.resume();
+}
+
+/** Sends a close frame both ways at the next borders and gives the sides some seconds to part. */
+function hangUp(one: Tunnel, code: number, reason: string, how: Ending): void {
+  one.ending ??= how;
+  for (const lane of [one.up, one.down]) {
+    sayFarewell(one, lane, closeFrame(code, reason, lane.masked));
+    // What still comes is dropped, and read so that the end is seen.
+    if (lane.closed) lane.from.resume();
+  }
+  part(one);
+}
+
+function sayFarewell(one: Tunnel, lane: Lane, farewell: Buffer): void {
+  if (lane.closed) return;
+  if (!isAtBorder(lane.scan)) {
+    lane.farewell ??= farewell;
+    lane.scan.stopping = true;
+    return;
+  }
+  lane.closed = true;
+  send(one, lane, farewell);
+}
+
+/** Nothing more comes from one side: the other gets what is on its way, a close code if no close frame said so, and its end. */
+function onEnded(one: Tunnel, lane: Lane): void {
+  if (one.over || lane.ended) return;
+  lane.ended = true;
+  if (!lane.closed) {
+    one.ending ??= lane.whenLost;
+    if (isAtBorder(lane.scan)) sayFarewell(one, lane, closeFrame(lane.lost, "", lane.masked));
+    lane.closed = true;
+  }
+  if (one.up.ended && one.down.ended) return finish(one, "complete");
+  lane.to.end();
+  // Whoever still sends is read to his end: a reset would take the close frame with it.
+  lane.to.resume();
+  part(one);
+}
+
+function part(one: Tunnel): void {
+  one.parting ??= setTimeout(() => finish(one, "complete"), one.runtime.keyway.transport.timeouts.socketClose);
+}
+
+/** The one teardown. */
+function finish(one: Tunnel, how: Ending): void {
+  if (one.over) return;
+  one.over = true;
+  const { up, down } = one;
+  for (const timer of [one.idle, one.parting, up.stall, down.stall]) clearTimeout(timer);
+  clearInterval(one.metering);
+  one.runtime.open.delete(one);
+  up.from.destroy();
+  down.from.destroy();
+  one.end(one.ending ?? how, { status: 101, bytesIn: up.bytes, bytesOut: down.bytes });
 }
 
 function createLane(
@@ -163,8 +196,8 @@ function createLane(
   side: Pick<Lane, "masked" | "lost" | "whenLost">,
   limits: FrameLimits,
 ): Lane {
-  const scanner = createFrameScanner(limits);
-  return { from, to, ...side, scanner, farewell: undefined, closed: false, ended: false, bytes: 0, stall: undefined };
+  const scan = createFrameScan(limits);
+  return { from, to, ...side, scan, farewell: undefined, closed: false, ended: false, bytes: 0, stall: undefined };
 }
 
 /** A dead peer is noticed by TCP itself, within a minute; messages are not delayed to be joined. */
@@ -173,10 +206,4 @@ function keepAlive(socket: Duplex): void {
   setKeepAlive?.call(socket, true, 30_000);
   setNoDelay?.call(socket, true);
   setIdle?.call(socket, 0);
-}
-
-function ask(meter: NonNullable<Exchange["meter"]>, stop: () => void): void {
-  meter.tick().then((answer) => {
-    if (answer === "stop") stop();
-  }, stop);
 }

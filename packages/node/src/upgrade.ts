@@ -3,7 +3,7 @@ import type { Duplex } from "node:stream";
 import { type Door, type Head, isPathForm } from "@keyway/core";
 import { pathOf } from "./attach.ts";
 import { dial } from "./dial.ts";
-import { type Early, keepEarly } from "./early.ts";
+import { isGone, keepEarly } from "./early.ts";
 import { handshakeProblem } from "./handshake.ts";
 import { toHead } from "./head.ts";
 import type { Runtime } from "./http.ts";
@@ -28,7 +28,9 @@ export async function handleUpgrade(
   const problem = handshakeProblem(head, req);
   if (problem !== undefined) return writeAnswer(socket, toRefusal(problem));
   const early = keepEarly(socket, first);
-  const decided = await runtime.keyway.plan(createDoor(head, early, runtime));
+  runtime.deciding += 1;
+  const decided = await runtime.keyway.plan(createDoor(head, socket, runtime));
+  runtime.deciding -= 1;
   if (decided.type === "exchange") return dial({ exchange: decided, head, caller: socket, early, server, runtime });
   early.take();
   socket.resume();
@@ -42,14 +44,14 @@ export function isAddressed(req: IncomingMessage, { keyway }: Pick<Runtime, "key
   return isPathForm(path, publicPath) || (Boolean(publicPath) && path.startsWith(`${publicPath}/`));
 }
 
-function createDoor(head: Head, early: Early, runtime: Runtime): Door {
+function createDoor(head: Head, socket: Duplex, runtime: Runtime): Door {
   return {
     head,
     native: undefined,
     codings: "pass",
     closing: runtime.closing,
     body: async () => new Uint8Array(0),
-    isGone: () => early.isGone(),
+    isGone: () => isGone(socket),
     waitUntil: (work) => {
       work.catch((cause: unknown) => runtime.keyway.transport.log.error("work after an answer failed", cause));
     },

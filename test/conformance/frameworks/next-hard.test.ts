@@ -2,8 +2,10 @@ import type { AddressInfo } from "node:net";
 import { describe, expect, it } from "vitest";
 import { send } from "../../wire.ts";
 import { nextApp } from "../mounts/next-app.ts";
-import { createNextHost } from "../next-host.ts";
+import { nextPages } from "../mounts/next-pages.ts";
+import { createNextHost, startNext } from "../next-host.ts";
 import { type Stage, codeOf, run, stage } from "../stage.ts";
+import { createStagedHost } from "../staged-host.ts";
 
 const path = "/shop/api/fal/proxy/";
 const hard = { ...nextApp, name: "next-hard", startMount: createNextHost("next-hard", false, path) };
@@ -37,6 +39,19 @@ describe("Next with basePath, trailingSlash, cacheComponents, and a proxy.ts tha
     expect(staged.upstream.arrivals.map((arrival) => arrival.url)).toEqual(["/queue.fal.run/demo/echo/"]);
     const { status_url: built }: { status_url: string } = JSON.parse(answer.body.toString());
     expect(built).toBe(body.status_url.replace("https://", urlOf(staged)));
+  });
+
+  it("so they are by the pages router", async () => {
+    const mount = "/shop/api/pages/";
+    const start = createStagedHost("next-hard-pages", () => startNext("next-hard"), mount);
+    const staged = await stage({ ...nextPages, name: "next-hard-pages", startMount: start }, { ownership: "app" });
+    const job = "https://queue.fal.run/demo/echo/requests/019e161b-386c-7d33-8e2f-0123456789ab";
+    const body = { request_id: "019e161b-386c-7d33-8e2f-0123456789ab", status_url: `${job}/status` };
+    staged.upstream.answer(({ response }) => response.end(JSON.stringify(body)));
+    const url = `http://127.0.0.1:${(staged.mounted.server.address() as AddressInfo).port}${mount}`;
+    const answer = await send(`${url}queue.fal.run/demo/echo/`, { method: "POST", headers, body: "{}" });
+    const { status_url: built }: { status_url: string } = JSON.parse(answer.body.toString());
+    expect(built).toBe(body.status_url.replace("https://", url));
   });
 
   it("a body that Next cut short is refused and says so, and upstream gets no whole request", async () => {

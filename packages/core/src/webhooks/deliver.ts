@@ -53,7 +53,7 @@ export async function deliver(
   }
   // It is told: whatever fails now must not make it told again.
   try {
-    await settings.askStore((store) => store.put(key, status, settings.timeouts.jobLease));
+    await settings.askStore((store) => store.put(key, status, settings.timeouts.jobLease, true));
     await keepState(delivery, settings);
   } catch (cause) {
     settings.log.error("a delivery could not be noted as done; it may be told again", cause);
