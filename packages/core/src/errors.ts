@@ -40,6 +40,7 @@ export type ErrorCode =
   | "unsupported_content_encoding"
   | "not_websocket"
   | "websocket_version"
+  | "too_many_headers"
   | "rate_limited"
   | "authorize_failed"
   | "input_rule_failed"
@@ -108,6 +109,7 @@ const refusals: Readonly<Record<ErrorCode, readonly [status: number, message: st
   unsupported_content_encoding: [415, "Send the body without content-encoding."],
   not_websocket: [400, "This is not a valid WebSocket handshake (RFC 6455, section 4.2.1)."],
   websocket_version: [426, "Only WebSocket version 13 is spoken here (RFC 6455)."],
+  too_many_headers: [431, "The request has a thousand headers or more, and some may be missing."],
   rate_limited: [429, "Too many calls: wait as long as Retry-After says."],
   too_many_open: [429, "Too many jobs or streams are open at once: wait until one ends."],
   authorize_failed: [500, "The app could not decide whether this caller may call."],

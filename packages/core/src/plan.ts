@@ -35,6 +35,7 @@ export async function plan(door: Door, settings: Settings): Promise<Answer | Exc
 async function decide(door: Door, settings: Settings, trace: Trace): Promise<Answer | Exchange> {
   const { head } = door;
   if (door.closing) throw new ProxyError("closing", { headers: [["connection", "close"], ...retryAfter(5000)] });
+  if (head.headers.length >= mostHeaders) throw new ProxyError("too_many_headers");
   if (head.method === "OPTIONS") return preflight(door, settings);
   const address = readAddress(head);
   if (address.form === "own") return answerOwnRoute(address.route, door, settings, trace);
@@ -54,6 +55,9 @@ async function decide(door: Door, settings: Settings, trace: Trace): Promise<Ans
   const more: HeaderList = setCookie === undefined ? [] : [["set-cookie", setCookie]];
   return admit({ door, settings, trace, call, caller, endpoint, query, falRequestId, form, base, more });
 }
+
+/** Node 22 drops what comes after the first thousand and says nothing (`server.maxHeadersCount`): a rule could miss what it looks for. */
+const mostHeaders = 1000;
 
 /** With `dryRun` a refusal is told and not made, except where it keeps money from being spent uncounted. */
 function orTell<T>(trace: Trace, settings: Settings, rule: () => T): T | undefined {
