@@ -14,6 +14,6 @@ const proxy = createProxyMiddleware({
   agent,
   headers: { authorization: `Key ${key}` },
 });
-const server = createServer(express().use(proxy));
+const server = createServer(express().disable("x-powered-by").use(proxy));
 server.on("upgrade", proxy.upgrade);
 await listenAndAnnounce(server);

@@ -10,7 +10,7 @@ process.env["FAL_KEY"] = key;
 const { fetch } = globalThis;
 globalThis.fetch = (input, init) => fetch((input as string).replace("https:/", upstream), init);
 
-const app = express();
+const app = express().disable("x-powered-by");
 app.use(express.json());
 app.all(
   "/api/fal/proxy",

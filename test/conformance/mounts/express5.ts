@@ -8,7 +8,7 @@ export const express5: Mount = {
   transport: "node",
   startMount(options) {
     const proxy = createHandler(options);
-    const server = createServer(express().use(mountPath, proxy));
+    const server = createServer(express().disable("x-powered-by").use(mountPath, proxy));
     return listen(server.on("upgrade", proxy.upgrade), proxy);
   },
 };
