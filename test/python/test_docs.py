@@ -8,8 +8,8 @@ import pytest
 from conftest import MOUNT
 
 page = (Path(__file__).parents[2] / "docs/clients.md").read_text("utf8")
-blocks = re.findall(r"### (\w+)\n((?:(?!\n##).)*?)```python\n(.*?)```", page, re.DOTALL)
-says = {"Calls": "Completed(", "Asynchronous": "0.8\n1\n", "Realtime": "data:image/png", "Files": "_note.txt"}
+blocks = re.findall(r"### ([\w-]+)\n((?:(?!\n##).)*?)```python\n(.*?)```", page, re.DOTALL)
+says = {"Calls": "Completed(", "Asynchronous": "0.8\n1\n", "Real-time": "data:image/png", "Files": "_note.txt"}
 
 
 def test_no_block_is_left_out():
