@@ -5,8 +5,8 @@ function calls(count: number): OpenCall[] {
   return Array.from({ length: count }, (_, at) => ({ cut: () => undefined, server: at, place: -1 }));
 }
 
-function names(open: Iterable<OpenCall>): unknown[] {
-  return [...open].map(({ server }) => server).toSorted();
+function names(open: Iterable<OpenCall>): string[] {
+  return [...open].map(({ server }) => String(server)).toSorted((a, b) => a.localeCompare(b));
 }
 
 test("what is open is what came and has not left, in whatever order they leave", () => {
@@ -18,11 +18,11 @@ test("what is open is what came and has not left, in whatever order they leave",
   open.delete(a);
   open.delete(a);
   open.delete(d);
-  expect(names(open)).toEqual([1, 2]);
+  expect(names(open)).toEqual(["1", "2"]);
   open.add(d);
   open.delete(c);
   open.delete(d);
-  expect(names(open)).toEqual([1]);
+  expect(names(open)).toEqual(["1"]);
   open.delete(b);
   expect([open.size, ...open]).toEqual([0]);
 });
