@@ -22,6 +22,7 @@ const authority = /^https:\/\/([a-z0-9.-]+)(?=[/?]|$)/;
 const querySyntax = /^(?:[A-Za-z0-9._~!$&()*+,;=:@/?-]|%[0-9A-Fa-f]{2})*$/;
 const forbiddenInSegment = /[./\\%;?#\u0000-\u001f\u007f]/;
 const visibleAscii = /^[!-~]+$/;
+const unreserved = /^[A-Za-z0-9._~-]+$/;
 const dotsOnly = /^\.+$/;
 
 /** Parses a full target URL (the value of x-fal-target-url) by one strict grammar. Nothing is normalised: odd spellings are refused. */
@@ -65,6 +66,7 @@ export function renderPath(segments: readonly string[], trailingSlash: boolean, 
 
 /** RFC 3986 pchar without `;`; everything else percent-encoded as UTF-8 in upper case. */
 function encodeSegment(segment: string): string {
+  if (unreserved.test(segment)) return segment;
   return encodeURIComponent(segment).replace(/%(?:24|26|2B|2C|3A|3D|40)/g, decodeURIComponent);
 }
 
