@@ -21,10 +21,11 @@ export function createJobLists(notes: Expiring, now: () => number): JobLists {
   return {
     add(job, added) {
       for (const { key, most } of added) {
-        const list = lists.get(key) ?? new Map<string, number>();
-        lists.set(key, list);
+        let list = lists.get(key);
+        if (list === undefined) lists.set(key, (list = new Map()));
         if (!list.has(job)) list.set(job, now());
-        if (list.size > most + most / 10) for (const oldest of firstOf(list.keys(), list.size - most)) list.delete(oldest);
+        if (list.size > most + most / 10)
+          for (const oldest of firstOf(list.keys(), list.size - most)) list.delete(oldest);
       }
     },
     remove(job, keys) {
