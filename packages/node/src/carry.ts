@@ -24,6 +24,7 @@ interface Run extends Dispatcher.DispatchHandler {
   readonly runtime: Runtime;
   /** For `runtime.open`. */
   readonly cut: (this: Run) => void;
+  place: number;
   controller: Dispatcher.DispatchController | undefined;
   /** Set when the request reached a connection: from then on upstream may have got it. */
   sent: boolean;
@@ -89,6 +90,7 @@ function createRun(
     res,
     runtime,
     cut,
+    place: -1,
     controller: undefined,
     sent: false,
     body: null,

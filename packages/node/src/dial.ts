@@ -27,7 +27,7 @@ export function dial(handshake: Handshake): void {
   const request = openRequest(handshake);
   let over = false;
   let sent = false;
-  const entry = { server, cut: () => request.destroy(new ProxyError("closing")) };
+  const entry = { server, cut: () => void request.destroy(new ProxyError("closing")), place: -1 };
   const late = (): void => void request.destroy(timeoutError());
   let deadline = setTimeout(late, up.timeouts.connect);
 

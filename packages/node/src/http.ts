@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { type Answer, type Door, type Exchange, type HeaderList, type Keyway, ProxyError } from "@keyway/core";
 import { carryOut } from "./carry.ts";
 import { toFlat, toHead } from "./head.ts";
+import type { OpenCalls } from "./open-calls.ts";
 import { collectBody } from "./request-body.ts";
 import type { Upstreams } from "./upstream.ts";
 
@@ -24,8 +25,7 @@ export interface HandleContext {
 export interface Runtime {
   readonly keyway: Keyway;
   readonly upstreams: Upstreams;
-  /** Calls and sockets under way; each can be cut off, and a socket be asked to part. Sockets know by which server they came. */
-  readonly open: Set<{ cut(): void; drain?(): void; readonly server?: unknown }>;
+  readonly open: OpenCalls;
   /** How many requests and handshakes are being decided: they are under way, and cannot be cut off yet. */
   deciding: number;
   closing: boolean;
@@ -60,7 +60,7 @@ export async function handleWebhook(
   runtime: Runtime,
 ): Promise<void> {
   prepare(req, res);
-  const entry = { cut: () => res.destroy() };
+  const entry = { cut: () => void res.destroy(), place: -1 };
   runtime.open.add(entry);
   const answer = await runtime.keyway.receive(createDoor(req, res, context, runtime));
   runtime.open.delete(entry);

@@ -4,6 +4,7 @@ import { type Keyway, type KeywayOptions, toKeyway } from "@keyway/core";
 import { type Attachable, type Carrier, attachEverywhere, attachTo } from "./attach.ts";
 import { type HandleContext, type Runtime, handleRequest, handleWebhook } from "./http.ts";
 import { digests } from "./digests.ts";
+import { createOpenCalls } from "./open-calls.ts";
 import { handleUpgrade, isAddressed } from "./upgrade.ts";
 import { createUpstreams } from "./upstream.ts";
 
@@ -82,7 +83,7 @@ function createProxy(input: Keyway | KeywayOptions): { proxy: NodeProxy; carrier
   const runtime: Runtime = {
     keyway,
     upstreams: createUpstreams(),
-    open: new Set(),
+    open: createOpenCalls(),
     deciding: 0,
     closing: false,
     waitUntil(work) {

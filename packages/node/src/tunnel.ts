@@ -25,6 +25,8 @@ interface Tunnel {
   readonly server: unknown;
   readonly cut: () => void;
   readonly drain: () => void;
+  /** For `runtime.open`. */
+  place: number;
   ending: Ending | undefined;
   over: boolean;
   idle: NodeJS.Timeout | undefined;
@@ -70,6 +72,7 @@ export function tunnel({ exchange, caller, upstream, fromCaller, fromUpstream, s
     server,
     cut: () => finish(one, "cut"),
     drain: () => hangUp(one, 1001, "going away", "cut"),
+    place: -1,
     ending: undefined,
     over: false,
     idle: setTimeout(() => hangUp(one, 1001, "idle", "cut"), exchange.up.timeouts.idle),
