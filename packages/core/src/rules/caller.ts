@@ -26,7 +26,7 @@ export type AskedCall = Pick<Call, "method" | "host" | "endpoint" | "app"> & { r
 /** What `authorize` is asked with. */
 export interface AuthorizeContext {
   readonly call: AskedCall;
-  /** The caller's request headers, `authorization` and `cookie` among them. */
+  /** The caller's request headers, `authorization` and `cookie` among them. Made when they are read; a copy by spreading has none. */
   readonly headers: Headers;
   /** One cookie's value, percent-decoded. */
   readonly cookie: (name: string) => string | undefined;
