@@ -2,8 +2,8 @@
  * What the rules cost, in µs of CPU: `node --conditions @keyway/source test/guard/cost.ts`. The same calls are decided with all rules
  * on and with as few as can be, in turns, in one run; nothing is sent anywhere.
  */
-import { createHmac, hash } from "node:crypto";
 import { type Door, type Exchange, type Keyway, type KeywayOptions, createKeyway } from "@keyway/core";
+import { digests } from "../../packages/node/src/digests.ts";
 
 const upstream = { url: "http://127.0.0.1:9", key: "none:0123456789abcdef" };
 const callers = 50;
@@ -133,10 +133,7 @@ function median(values: readonly number[]): number {
 const sides = await Promise.all(
   [free, ruled].map(async (options) => {
     const keyway = createKeyway(options);
-    keyway.transport.useDigests({
-      hmac: (secret, message) => createHmac("sha256", secret).update(message).digest(),
-      sha256: (text) => hash("sha256", text),
-    });
+    keyway.transport.useDigests(digests);
     const jobs: { caller: string; id: string }[] = [];
     for (let at = 0; at < callers * jobsEach; at += 1) {
       const caller = `user-${at % callers}`;

@@ -61,6 +61,7 @@ export function cookieOf(headers: HeaderList, name: string): string | undefined 
 
 function decodeCookie(raw: string): string {
   const value = raw.startsWith('"') && raw.endsWith('"') && raw.length > 1 ? raw.slice(1, -1) : raw;
+  if (!value.includes("%")) return value;
   try {
     return decodeURIComponent(value);
   } catch {

@@ -1,4 +1,4 @@
-import type { Expiring } from "./expiring.ts";
+import { type Expiring, firstOf } from "./expiring.ts";
 import type { JobList, ListedJob, ListRead } from "./store.ts";
 
 /** Lists of jobs in memory; what is no longer known of a job takes it off them. */
@@ -21,13 +21,11 @@ export function createJobLists(notes: Expiring, now: () => number): JobLists {
   return {
     add(job, added) {
       for (const { key, most } of added) {
-        const list = lists.get(key) ?? new Map<string, number>();
-        lists.set(key, list);
+        let list = lists.get(key);
+        if (list === undefined) lists.set(key, (list = new Map()));
         if (!list.has(job)) list.set(job, now());
-        for (const oldest of list.keys()) {
-          if (list.size <= most) break;
-          list.delete(oldest);
-        }
+        if (list.size > most + most / 10)
+          for (const oldest of firstOf(list.keys(), list.size - most)) list.delete(oldest);
       }
     },
     remove(job, keys) {

@@ -40,7 +40,8 @@ export interface Spend {
 
 /** Where a store finds a job. */
 export async function jobKey(falRequestId: string, settings: Settings): Promise<string> {
-  return `keyway:2:job:${await settings.hashes.once(`job ${falRequestId}`)}`;
+  const hash = settings.hashes.once(`job ${falRequestId}`);
+  return `keyway:2:job:${typeof hash === "string" ? hash : await hash}`;
 }
 
 export function readNote(text: string | null | undefined): JobNote | undefined {

@@ -1,5 +1,4 @@
 import type { Call } from "./call.ts";
-import { createRewriter } from "./rewrite.ts";
 
 /** A job's two names: fal's own id, and what the caller knows it by (the same, where jobs are not sealed). */
 export interface SealedJob {
@@ -7,7 +6,10 @@ export interface SealedJob {
   readonly to: string;
 }
 
+const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { fatal: true });
+/** Keeps a byte order mark, so that a body comes out as it went in. */
+const exactDecoder = new TextDecoder("utf-8", { ignoreBOM: true });
 const requestIdSyntax = /^[A-Za-z0-9._~-]{1,200}$/;
 
 /** The job id in a submit answer (fal docs, queue), undefined when there is none. */
@@ -20,7 +22,7 @@ export function readSubmission(body: Uint8Array): string | undefined {
 export function rewriteSubmission(body: Uint8Array, job: SealedJob, call: Call, base: string | undefined): Uint8Array {
   const ours = base === undefined ? body : rewriteUrls(body, `${base}/queue.fal.run/${call.app}/requests/${job.from}`);
   if (job.from === job.to) return ours;
-  return createRewriter(job.from, job.to).push(ours);
+  return encoder.encode(exactDecoder.decode(ours).replaceAll(job.from, job.to));
 }
 
 function rewriteUrls(body: Uint8Array, own: string): Uint8Array {

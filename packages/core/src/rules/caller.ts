@@ -1,9 +1,9 @@
 import type { Call, Kind } from "../call.ts";
 import { ProxyError } from "../errors.ts";
-import { cookieOf, valueOf } from "../head.ts";
 import type { Settings } from "../options.ts";
 import type { Door } from "../seam.ts";
 import { addressOf, bucketOf } from "./address.ts";
+import { createContext } from "./authorize-context.ts";
 import { type LimitSet, whyNotLimits, withDefaults } from "./limit-set.ts";
 
 /** Who calls, as the app knows him. `id` is any stable, unique string: a user id. */
@@ -26,7 +26,7 @@ export type AskedCall = Pick<Call, "method" | "host" | "endpoint" | "app"> & { r
 /** What `authorize` is asked with. */
 export interface AuthorizeContext {
   readonly call: AskedCall;
-  /** The caller's request headers, `authorization` and `cookie` among them. */
+  /** The caller's request headers, `authorization` and `cookie` among them. Made when they are read; a copy by spreading has none. */
   readonly headers: Headers;
   /** One cookie's value, percent-decoded. */
   readonly cookie: (name: string) => string | undefined;
@@ -78,11 +78,8 @@ export async function identifyCaller(door: Asker, call: AskedCall, settings: Set
   const address = addressOf(door.head, settings.trustProxy);
   if (settings.authorize === "public")
     return { caller: await toKnown({ id: bucketOf(address) }, true, settings), setCookie: undefined };
-  const answer = await askInTime(
-    settings.authorize,
-    createContext(door, call, address, settings),
-    settings.timeouts.authorize,
-  );
+  const asked = ask(settings.authorize, createContext(door, call, address, settings));
+  const answer = isPromise(asked) ? await inTime(asked, settings.timeouts.authorize) : asked;
   if (answer === null || answer === undefined || answer === false) throw new ProxyError("unauthorized");
   if (typeof answer === "object" && "deny" in answer) {
     const message = typeof answer.message === "string" ? { message: answer.message.slice(0, 500) } : {};
@@ -105,49 +102,30 @@ export async function identifyCaller(door: Asker, call: AskedCall, settings: Set
 /** A header value (RFC 9110, section 5.5), without what a line break would add. */
 const fieldSyntax = /^[\t\x20-\x7e]+$/;
 
-function createContext(
-  door: Asker,
-  call: AskedCall,
-  address: string | undefined,
-  settings: Settings,
-): AuthorizeContext {
-  const { head } = door;
-  const { publicUrl } = settings;
-  let headers: Headers | undefined;
-  return {
-    call: { kind: call.kind, method: call.method, host: call.host, endpoint: call.endpoint, app: call.app },
-    get headers() {
-      headers ??= new Headers(
-        head.headers.filter(([name]) => !name.startsWith(":")).map(([name, value]) => [name, value]),
-      );
-      return headers;
-    },
-    cookie: (name) => cookieOf(head.headers, name),
-    address,
-    secure: publicUrl === undefined ? head.secure : publicUrl.origin.startsWith("https:"),
-    get ownOrigin() {
-      if (publicUrl !== undefined) return publicUrl.origin;
-      const host = valueOf(head.headers, "host");
-      return host === undefined ? undefined : `${head.secure ? "https" : "http"}://${host}`;
-    },
-    native: door.native,
-  };
+function ask(authorize: Authorize, context: AuthorizeContext): Authorization | Promise<Authorization> {
+  try {
+    return authorize(context);
+  } catch (cause) {
+    throw authorizeFailed(cause);
+  }
 }
 
-async function askInTime(authorize: Authorize, context: AuthorizeContext, within: number): Promise<Authorization> {
+async function inTime(answer: Promise<Authorization>, within: number): Promise<Authorization> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   try {
-    const answer = authorize(context);
-    if (!isPromise(answer)) return answer;
     const late = new Promise<never>((_resolve, reject) => {
       timer = setTimeout(() => reject(new Error(`authorize did not answer within ${within} ms`)), within);
     });
     return await Promise.race([answer, late]);
   } catch (cause) {
-    throw new ProxyError("authorize_failed", { cause, log: "authorize failed, so the call was refused" });
+    throw authorizeFailed(cause);
   } finally {
     clearTimeout(timer);
   }
+}
+
+function authorizeFailed(cause: unknown): ProxyError {
+  return new ProxyError("authorize_failed", { cause, log: "authorize failed, so the call was refused" });
 }
 
 function isPromise<T>(value: T | Promise<T>): value is Promise<T> {
@@ -156,9 +134,10 @@ function isPromise<T>(value: T | Promise<T>): value is Promise<T> {
 
 async function toKnown({ id, group, limits }: Caller, isPublic: boolean, settings: Settings): Promise<KnownCaller> {
   const { hashes } = settings;
+  const hash = hashes.of(`caller ${id}`);
   return {
     id,
-    hash: await hashes.of(`caller ${id}`),
+    hash: isPromise(hash) ? await hash : hash,
     isPublic,
     group: typeof group === "string" && group !== "" ? await hashes.of(`group ${group}`) : undefined,
     limits: limitsOf(limits, settings),

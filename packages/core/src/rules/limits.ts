@@ -67,7 +67,8 @@ export async function admitCall(request: Request, ask: Ask, settings: Settings):
 
 /** While something stands here, nothing that spends is admitted. */
 export async function gateKey(settings: Settings): Promise<string> {
-  return `keyway:2:paused:${await settings.hashes.of("gate")}`;
+  const hash = settings.hashes.of("gate");
+  return `keyway:2:paused:${typeof hash === "string" ? hash : await hash}`;
 }
 
 async function askStore(
@@ -165,7 +166,8 @@ function slotOf(call: Call, name: string, { jobs, streams }: LimitSet): Slot[] {
 
 async function scopesOf({ call, caller, endpoint }: Request, settings: Settings): Promise<readonly Scope[]> {
   if (!spends(call) && call.kind !== "token") return [];
-  const everybody = await settings.hashes.of("global");
+  const hash = settings.hashes.of("global");
+  const everybody = typeof hash === "string" ? hash : await hash;
   const scopes: Scope[] = [
     { name: `caller:${caller.hash}`, label: "caller", limits: caller.limits },
     { name: `global:${everybody}`, label: "global", limits: settings.limits.global },

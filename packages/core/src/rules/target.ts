@@ -22,8 +22,7 @@ const authority = /^https:\/\/([a-z0-9.-]+)(?=[/?]|$)/;
 const querySyntax = /^(?:[A-Za-z0-9._~!$&()*+,;=:@/?-]|%[0-9A-Fa-f]{2})*$/;
 const forbiddenInSegment = /[./\\%;?#\u0000-\u001f\u007f]/;
 const visibleAscii = /^[!-~]+$/;
-/** Stands as it is in every spelling (RFC 3986, section 2.3), which most segments do. */
-const unreserved = /^[A-Za-z0-9._~-]*$/;
+const unreserved = /^[A-Za-z0-9._~-]+$/;
 const dotsOnly = /^\.+$/;
 
 /** Parses a full target URL (the value of x-fal-target-url) by one strict grammar. Nothing is normalised: odd spellings are refused. */
