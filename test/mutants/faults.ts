@@ -186,8 +186,7 @@ export const faults: readonly Fault[] = [
     name: "an authorize that throws lets the call through",
     package: "core",
     replace: {
-      'throw new ProxyError("authorize_failed", { cause, log: "authorize failed, so the call was refused" });':
-        'void cause; return { id: "somebody" };',
+      "throw authorizeFailed(cause);": 'void cause; return { id: "somebody" };',
     },
     seenBy: node,
   },
