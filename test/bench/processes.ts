@@ -55,15 +55,21 @@ export async function startModule<T>(
 
 /** Sends a question, if there is one, and waits for the next message. */
 export async function ask<T>(child: ChildProcess, question?: string): Promise<T> {
+  const waiting = new AbortController();
+  const { signal } = waiting;
   const answer = Promise.race([
-    once(child, "message"),
-    once(child, "exit").then(([code]) => {
+    once(child, "message", { signal }),
+    once(child, "exit", { signal }).then(([code]) => {
       throw new Error(`a process of the bench ended with ${String(code)}`);
     }),
   ]);
-  if (question !== undefined) child.send(question);
-  const [message] = (await answer) as [T];
-  return message;
+  try {
+    if (question !== undefined) child.send(question);
+    const [message] = (await answer) as [T];
+    return message;
+  } finally {
+    waiting.abort();
+  }
 }
 
 /** CPU that a process has used so far, all its threads, in µs (proc_pid_schedstat: time on the CPU in ns); 0 is no process. */

@@ -58,7 +58,8 @@ ${machine.map((line) => `- ${line}`).join("\n")}
 - medians of ${settings.rounds} rounds of ${settings.seconds} s; TLS and memory are measured once, in a fresh process each
 
 While it runs, every answer is compared byte for byte with what upstream sent, upstream refuses whatever lacks the key, and upstream's
-connection must be closed when the caller has left. The status polls go to 5,000 different URLs.
+connection must be closed when the caller has left. The status polls go to 5,000 different URLs. A proxy that goes on working after it was
+measured is started anew, so that it does not slow down the next.
 
 ## Figures
 

@@ -29,7 +29,7 @@ export const measures = {
 
 export interface Problem {
   readonly peer: string;
-  readonly workload: Workload;
+  readonly workload: Workload | "start";
   readonly says: string;
   readonly ours: boolean;
 }

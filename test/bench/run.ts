@@ -5,8 +5,9 @@ import { join } from "node:path";
 import { nginxVersion } from "./nginx.ts";
 import { type Peer, type Running, type Workload, peers } from "./peers.ts";
 import { cores, pinLoad, startModule, stopAll } from "./processes.ts";
+import { untilQuiet } from "./quiet.ts";
 import { goalTable, table, writeDocs } from "./report.ts";
-import { type Results, note } from "./results.ts";
+import { type Problem, type Results, note } from "./results.ts";
 import { type Settings, help, readSettings } from "./settings.ts";
 import { describeMachine } from "./machine.ts";
 import { type Ground, once, repeated } from "./workloads.ts";
@@ -58,10 +59,9 @@ function takesPart(name: string, { peers: words }: Settings): boolean {
 
 async function measure(taking: readonly Peer[], ground: Ground, results: Results): Promise<void> {
   const running = new Map<Peer, Running>();
-  for (const peer of taking) running.set(peer, await peer.start(ground.upstream.plain, ground.ca));
-  const { rounds, only } = ground.settings;
   const until = Date.now() + ground.settings.minutes * 60_000;
-  await warmUp(running, ground);
+  for (const peer of taking) await startWarm(peer, running, ground, results);
+  const { rounds, only } = ground.settings;
   for (let round = 1; round <= rounds + 1; round += 1) {
     const works = round > rounds ? once : repeated;
     for (const workload of Object.keys(works) as Workload[]) {
@@ -71,9 +71,11 @@ async function measure(taking: readonly Peer[], ground: Ground, results: Results
         if (peer.skips.includes(workload) || Date.now() > until) continue;
         try {
           note(results, peer.name, (await works[workload]?.(peer, process, ground)) ?? {});
+          await untilQuiet(process.pid, patienceMs(ground));
         } catch (error) {
-          const says = error instanceof Error ? error.message : String(error);
-          results.problems.push({ peer: peer.name, workload, says, ours: peer.ours });
+          noteProblem(results, peer, workload, error);
+          await process.stop();
+          await startWarm(peer, running, ground, results);
         }
       }
     }
@@ -81,13 +83,27 @@ async function measure(taking: readonly Peer[], ground: Ground, results: Results
 }
 
 /** Code that has not run often is not compiled well yet, so the first calls count for nothing. */
-async function warmUp(running: ReadonlyMap<Peer, Running>, ground: Ground): Promise<void> {
-  for (const workload of ["get", "post"] as const) {
-    console.log(`${workload}, to warm up`);
-    for (const [peer, process] of running) {
-      if (!peer.skips.includes(workload)) await repeated[workload]?.(peer, process, ground).catch(() => undefined);
+async function startWarm(peer: Peer, running: Map<Peer, Running>, ground: Ground, results: Results): Promise<void> {
+  console.log(`${peer.name}, to warm up`);
+  try {
+    const process = await peer.start(ground.upstream.plain, ground.ca);
+    running.set(peer, process);
+    for (const workload of ["get", "post"] as const) {
+      if (!peer.skips.includes(workload)) await repeated[workload]?.(peer, process, ground);
     }
+    await untilQuiet(process.pid, patienceMs(ground));
+  } catch (error) {
+    noteProblem(results, peer, "start", error);
   }
+}
+
+function noteProblem({ problems }: Results, { name, ours }: Peer, workload: Problem["workload"], error: unknown): void {
+  problems.push({ peer: name, workload, says: error instanceof Error ? error.message : String(error), ours });
+}
+
+/** How long a peer may take to become quiet after a measurement. Where only right and wrong count, a busy machine is no fault. */
+function patienceMs({ settings: { check } }: Ground): number {
+  return check ? 10_000 : 1000;
 }
 
 function toRecord({ figures }: Results): Record<string, Record<string, number[]>> {

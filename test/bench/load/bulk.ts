@@ -1,3 +1,4 @@
+import type { Socket } from "node:net";
 import { setTimeout as pause } from "node:timers/promises";
 import type { Peer, Running } from "../peers.ts";
 import { megabyte, pieceAt } from "../payload.ts";
@@ -5,15 +6,13 @@ import { forgetPeak, memoryOf } from "../processes.ts";
 import { createAnswerReader } from "./answers.ts";
 import { toHead } from "./asks.ts";
 import { toDownload } from "./calls.ts";
-import { drained, openConnections } from "./connection.ts";
+import { drained, withConnections } from "./connection.ts";
 
 const pauseMs = 2;
 
 /** The rise of resident memory at its highest while 100 MB come down; a slow reader pauses after every piece. */
 export async function weighDownload(peer: Peer, running: Running, megabytes: number, slow: boolean): Promise<number> {
-  return weigh(running, async () => {
-    const [socket] = await openConnections(running.url, 1);
-    if (socket === undefined) return;
+  return weigh(running, async (socket) => {
     const { bytes, judge } = toDownload(peer, megabytes);
     const judged = judge();
     await new Promise<void>((resolve, reject) => {
@@ -32,16 +31,13 @@ export async function weighDownload(peer: Peer, running: Running, megabytes: num
       });
       socket.write(bytes);
     });
-    socket.destroy();
   });
 }
 
 /** The same while 100 MB go up; a slow upstream pauses after every piece. */
 export async function weighUpload(peer: Peer, running: Running, megabytes: number, slow: boolean): Promise<number> {
   const total = megabytes * megabyte;
-  return weigh(running, async () => {
-    const [socket] = await openConnections(running.url, 1);
-    if (socket === undefined) return;
+  return weigh(running, async (socket) => {
     let text = "";
     const answered = new Promise<void>((resolve, reject) => {
       const end = (status: number): void => {
@@ -57,15 +53,14 @@ export async function weighUpload(peer: Peer, running: Running, megabytes: numbe
       if (!socket.write(pieceAt(sent, megabyte / 4))) await drained(socket);
     }
     await answered;
-    socket.destroy();
   });
 }
 
-async function weigh(running: Running, work: () => Promise<void>): Promise<number> {
+async function weigh(running: Running, work: (socket: Socket) => Promise<void>): Promise<number> {
   await running.collect();
   await pause(200);
   const { now } = memoryOf(running.pid);
   forgetPeak(running.pid);
-  await work();
+  await withConnections(running.url, 1, async ([socket]) => (socket === undefined ? undefined : work(socket)));
   return memoryOf(running.pid).peak - now;
 }

@@ -1,8 +1,9 @@
+import type { Socket } from "node:net";
 import type { Peer, Running } from "../peers.ts";
 import { megabyte, pieceAt, statusBody, submitAnswer, submitBody } from "../payload.ts";
 import { createAnswerReader } from "./answers.ts";
 import { toHead } from "./asks.ts";
-import { openConnections } from "./connection.ts";
+import { withConnections } from "./connection.ts";
 import { type Ask, expectBody } from "./requests.ts";
 
 const jobs = 5000;
@@ -60,35 +61,34 @@ async function submitMany(peer: Peer, running: Running, endpoint: string, count:
 }
 
 /** Makes every call once, over 16 connections. */
-async function callAll({ url }: Running, asks: readonly Ask[]): Promise<void> {
-  const sockets = await openConnections(url, 16);
-  let at = 0;
-  await Promise.all(
-    sockets.map(
-      (socket) =>
-        new Promise<void>((resolve, reject) => {
-          let judge: ReturnType<Ask["judge"]> | undefined;
-          const send = (): void => {
-            const ask = asks[at];
-            at += 1;
-            if (ask === undefined) return resolve();
-            judge = ask.judge();
-            socket.write(ask.bytes);
-          };
-          const read = createAnswerReader({
-            body: (piece) => judge?.piece(piece),
-            end(status) {
-              const problem = judge?.verdict(status);
-              if (problem === undefined) send();
-              else reject(new Error(problem));
-            },
-          });
-          socket.on("data", read).once("close", () => reject(new Error("the connection was closed")));
-          send();
-        }),
-    ),
-  );
-  for (const socket of sockets) socket.destroy();
+function callAll({ url }: Running, asks: readonly Ask[]): Promise<void> {
+  const left = asks.values();
+  return withConnections(url, 16, async (sockets) => {
+    await Promise.all(sockets.map((socket) => callInTurn(socket, left)));
+  });
+}
+
+/** Makes one call after the other on a connection until none is left. */
+function callInTurn(socket: Socket, left: Iterator<Ask>): Promise<void> {
+  return new Promise((resolve, reject) => {
+    let judge: ReturnType<Ask["judge"]> | undefined;
+    const send = (): void => {
+      const next = left.next();
+      if (next.done === true) return resolve();
+      judge = next.value.judge();
+      socket.write(next.value.bytes);
+    };
+    const read = createAnswerReader({
+      body: (piece) => judge?.piece(piece),
+      end(status) {
+        const problem = judge?.verdict(status);
+        if (problem === undefined) send();
+        else reject(new Error(problem));
+      },
+    });
+    socket.on("data", read).once("close", () => reject(new Error("the connection was closed")));
+    send();
+  });
 }
 
 /** An answer of so many MB to a small call. */

@@ -1,25 +1,30 @@
 import { type Socket, connect } from "node:net";
 
-/** Opens so many connections, a hundred at a time. */
-export async function openConnections(url: string, count: number): Promise<Socket[]> {
+/** Works with so many connections, opened a hundred at a time; none of them stays open, however the work ends. */
+export async function withConnections<T>(
+  url: string,
+  count: number,
+  work: (sockets: readonly Socket[]) => Promise<T>,
+): Promise<T> {
   const { hostname, port } = new URL(url);
   const sockets: Socket[] = [];
-  while (sockets.length < count) {
-    const batch = Array.from({ length: Math.min(100, count - sockets.length) }, () => open(hostname, Number(port)));
-    sockets.push(...(await Promise.all(batch)));
+  try {
+    while (sockets.length < count) {
+      const batch = Array.from({ length: Math.min(100, count - sockets.length) }, () =>
+        connect({ host: hostname, port: Number(port), noDelay: true }),
+      );
+      sockets.push(...batch);
+      await Promise.all(batch.map(connected));
+    }
+    return await work(sockets);
+  } finally {
+    for (const socket of sockets) socket.destroy();
   }
-  return sockets;
 }
 
-function open(hostname: string, port: number): Promise<Socket> {
+function connected(socket: Socket): Promise<void> {
   return new Promise((resolve, reject) => {
-    const socket = connect({ host: hostname, port, noDelay: true });
-    socket.once("error", reject);
-    socket.once("connect", () => {
-      socket.off("error", reject);
-      socket.on("error", () => socket.destroy());
-      resolve(socket);
-    });
+    socket.on("error", reject).once("connect", resolve);
   });
 }
 

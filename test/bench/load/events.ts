@@ -1,11 +1,12 @@
 import type { ChildProcess } from "node:child_process";
+import type { Socket } from "node:net";
 import { setTimeout as pause } from "node:timers/promises";
 import type { Peer, Running } from "../peers.ts";
 import { eventLength, microtime, timeOfEvent } from "../payload.ts";
 import { ask, cpuOf } from "../processes.ts";
 import { createAnswerReader } from "./answers.ts";
 import { toHead } from "./asks.ts";
-import { openConnections } from "./connection.ts";
+import { withConnections } from "./connection.ts";
 
 export interface EventFigures {
   readonly delayP50: number;
@@ -19,14 +20,23 @@ const leavers = 20;
 const patience = 3000;
 
 /** Opens streams all at once, listens to 20 events a second on each, and leaves. */
-export async function runEvents(
+export function runEvents(
   peer: Peer,
-  { url, pid }: Running,
+  running: Running,
   upstream: ChildProcess,
   streams: number,
   seconds: number,
 ): Promise<EventFigures> {
-  const sockets = await openConnections(url, streams);
+  return withConnections(running.url, streams, (sockets) => listen(sockets, peer, running, upstream, seconds));
+}
+
+async function listen(
+  sockets: readonly Socket[],
+  peer: Peer,
+  { pid }: Running,
+  upstream: ChildProcess,
+  seconds: number,
+): Promise<EventFigures> {
   const request = `${toHead(peer, "POST", "fal.run/fal-ai/chat/stream", 2)}{}`;
   const first: number[] = [];
   let delays: number[] = [];
@@ -53,8 +63,8 @@ export async function runEvents(
     socket.once("close", () => left || (problem ??= "a stream was cut"));
     socket.write(request);
   }
-  for (let waited = 0; first.length < streams && problem === undefined; waited += 20) {
-    if (waited > 20_000) throw new Error(`${streams - first.length} streams never began`);
+  for (let waited = 0; first.length < sockets.length && problem === undefined; waited += 20) {
+    if (waited > 20_000) throw new Error(`${sockets.length - first.length} streams never began`);
     await pause(20);
   }
   await pause(200);
@@ -66,9 +76,7 @@ export async function runEvents(
   const counted = delays.sort((a, b) => a - b);
   if (counted.length === 0) problem ??= "no event came";
   const closedWithin = await leave(sockets.slice(0, leavers), upstream, () => (left = true));
-  for (const socket of sockets) socket.destroy();
   if (problem !== undefined) throw new Error(problem);
-  await pause(200);
   first.sort((a, b) => a - b);
   return {
     delayP50: counted[counted.length >> 1] ?? Number.NaN,

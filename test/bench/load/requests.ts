@@ -1,8 +1,9 @@
+import type { Socket } from "node:net";
 import { setTimeout as pause } from "node:timers/promises";
 import { microtime } from "../payload.ts";
 import { cpuOf } from "../processes.ts";
 import { createAnswerReader } from "./answers.ts";
-import { openConnections } from "./connection.ts";
+import { withConnections } from "./connection.ts";
 
 /** One call and how its answer is judged. */
 export interface Ask {
@@ -19,15 +20,19 @@ export interface Figures {
 }
 
 const warmUpMs = 300;
+const patienceMs = 10_000;
 
 /** Keeps every connection busy with one call after the other; rejects with the first answer that is wrong. */
-export async function runRequests(
+export function runRequests(
   { url, pid }: { readonly url: string; readonly pid: number },
   connections: number,
   seconds: number,
   next: () => Ask,
 ): Promise<Figures> {
-  const sockets = await openConnections(url, connections);
+  return withConnections(url, connections, (sockets) => keepBusy(sockets, pid, seconds, next));
+}
+
+async function keepBusy(sockets: readonly Socket[], pid: number, seconds: number, next: () => Ask): Promise<Figures> {
   const delays: number[] = [];
   let problem: string | undefined;
   let stopped = false;
@@ -63,10 +68,10 @@ export async function runRequests(
   delays.length = 0;
   const [from, cpu] = [microtime(), cpuOf(pid)];
   await pause(seconds * 1000);
+  while (delays.length === 0 && problem === undefined && microtime() - from < patienceMs * 1000) await pause(20);
   const [to, used, done] = [microtime(), cpuOf(pid) - cpu, delays.length];
   stopped = true;
-  await Promise.race([Promise.all(loops), pause(10_000).then(() => (problem ??= "an answer never came"))]);
-  for (const socket of sockets) socket.destroy();
+  await Promise.race([Promise.all(loops), pause(patienceMs).then(() => (problem ??= "an answer never came"))]);
   if (problem !== undefined) throw new Error(problem);
   if (done === 0) throw new Error("nothing was answered");
   delays.length = done;

@@ -5,18 +5,19 @@ import { acceptOf, messageDown, messageUp, microtime } from "../payload.ts";
 import { cpuOf, memoryOf } from "../processes.ts";
 import { createAnswerReader } from "./answers.ts";
 import { toHandshake, toHead } from "./asks.ts";
-import { openConnections } from "./connection.ts";
+import { withConnections } from "./connection.ts";
 
 const accept = acceptOf("dGhlIHNhbXBsZSBub25jZQ==");
 
-/** Opens WebSockets; answers when each has its 101. */
-async function openSockets(peer: Peer, { url }: Running, count: number): Promise<Socket[]> {
-  const sockets = await openConnections(url, count);
-  for (let at = 0; at < count; at += 100)
-    await Promise.all(sockets.slice(at, at + 100).map((socket) => shake(peer, socket)));
-  return sockets;
+type Begin = (peer: Peer, socket: Socket) => Promise<void>;
+
+/** Begins on every connection, a hundred at a time. */
+async function beginAll(begin: Begin, peer: Peer, sockets: readonly Socket[]): Promise<void> {
+  for (let at = 0; at < sockets.length; at += 100)
+    await Promise.all(sockets.slice(at, at + 100).map((socket) => begin(peer, socket)));
 }
 
+/** Opens a WebSocket; resolves when it has its 101. */
 function shake(peer: Peer, socket: Socket): Promise<void> {
   return new Promise((resolve, reject) => {
     let held = "";
@@ -27,19 +28,29 @@ function shake(peer: Peer, socket: Socket): Promise<void> {
       if (held.startsWith("HTTP/1.1 101") && held.includes(accept)) resolve();
       else reject(new Error(held.slice(0, 300)));
     };
-    socket.on("data", read);
+    socket.on("data", read).once("close", () => reject(new Error("a handshake was cut")));
     socket.write(toHandshake(peer, "fal.run/fal-ai/lcm/realtime"));
   });
 }
 
 /** Messages of 1 KB echoed, one at a time on every connection. */
-export async function runSockets(
+export function runSockets(
   peer: Peer,
   running: Running,
   connections: number,
   seconds: number,
 ): Promise<{ perSecond: number; cpuMicros: number }> {
-  const sockets = await openSockets(peer, running, connections);
+  return withConnections(running.url, connections, async (sockets) => {
+    await beginAll(shake, peer, sockets);
+    return echo(sockets, running.pid, seconds);
+  });
+}
+
+async function echo(
+  sockets: readonly Socket[],
+  pid: number,
+  seconds: number,
+): Promise<{ perSecond: number; cpuMicros: number }> {
   let done = 0;
   let problem: string | undefined;
   for (const socket of sockets) {
@@ -55,10 +66,9 @@ export async function runSockets(
     socket.write(messageUp);
   }
   await pause(300);
-  const [before, from, cpu] = [done, microtime(), cpuOf(running.pid)];
+  const [before, from, cpu] = [done, microtime(), cpuOf(pid)];
   await pause(seconds * 1000);
-  const [count, to, used] = [done - before, microtime(), cpuOf(running.pid) - cpu];
-  for (const socket of sockets) socket.destroy();
+  const [count, to, used] = [done - before, microtime(), cpuOf(pid) - cpu];
   if (problem !== undefined || count === 0) throw new Error(problem ?? "no message came back");
   return { perSecond: (count * 1e6) / (to - from), cpuMicros: used / count };
 }
@@ -73,17 +83,19 @@ export async function weighIdle(
   running: Running,
   [few, many]: readonly [number, number],
 ): Promise<number> {
-  const open = kind === "idle sockets" ? openSockets : openStreams;
+  const begin = kind === "idle sockets" ? shake : beginStream;
   for (let burst = 0; burst < 2; burst += 1) {
-    for (const socket of await open(peer, running, few)) socket.destroy();
+    await withConnections(running.url, few, (sockets) => beginAll(begin, peer, sockets));
     await settle(running);
   }
-  const first = await open(peer, running, few);
-  const before = await settle(running);
-  const rest = await open(peer, running, many - few);
-  const after = await settle(running);
-  for (const socket of [...first, ...rest]) socket.destroy();
-  return (after - before) / (many - few);
+  return withConnections(running.url, few, async (first) => {
+    await beginAll(begin, peer, first);
+    const before = await settle(running);
+    return withConnections(running.url, many - few, async (rest) => {
+      await beginAll(begin, peer, rest);
+      return ((await settle(running)) - before) / rest.length;
+    });
+  });
 }
 
 async function settle(running: Running): Promise<number> {
@@ -94,20 +106,12 @@ async function settle(running: Running): Promise<number> {
   return memoryOf(running.pid).now;
 }
 
-/** Opens event streams; answers when each has its first event. */
-async function openStreams(peer: Peer, { url }: Running, count: number): Promise<Socket[]> {
-  const sockets = await openConnections(url, count);
-  for (let at = 0; at < count; at += 100) {
-    await Promise.all(
-      sockets.slice(at, at + 100).map(
-        (socket) =>
-          new Promise<void>((resolve, reject) => {
-            const end = (status: number): void => reject(new Error(`a stream ended with status ${status}`));
-            socket.on("data", createAnswerReader({ body: () => resolve(), end }));
-            socket.write(`${toHead(peer, "POST", "fal.run/fal-ai/idle/stream", 2)}{}`);
-          }),
-      ),
-    );
-  }
-  return sockets;
+/** Opens an event stream; resolves when it has its first event. */
+function beginStream(peer: Peer, socket: Socket): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const end = (status: number): void => reject(new Error(`a stream ended with status ${status}`));
+    socket.on("data", createAnswerReader({ body: () => resolve(), end }));
+    socket.once("close", () => reject(new Error("a stream was cut")));
+    socket.write(`${toHead(peer, "POST", "fal.run/fal-ai/idle/stream", 2)}{}`);
+  });
 }
