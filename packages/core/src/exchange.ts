@@ -12,6 +12,7 @@ import type { KnownCaller } from "./rules/caller.ts";
 import type { Price } from "./rules/price.ts";
 import type { Answer, AnswerHead, Door, Ending, Exchange, UpstreamHead } from "./seam.ts";
 import { settleCall } from "./settlement.ts";
+import { type Soon, andThen } from "./soon.ts";
 import type { Hold } from "./store.ts";
 import { type SealedJob, readSubmission, rewriteSubmission } from "./submission.ts";
 import type { Trace } from "./trace.ts";
@@ -34,7 +35,7 @@ export interface Admitted {
   /** fal's own id and the caller's name for it, on calls about a job. */
   readonly job: SealedJob | undefined;
   /** Seals a new job's id; undefined where jobs are not owned. */
-  readonly seal: ((requestId: string) => Promise<string>) | undefined;
+  readonly seal: ((requestId: string) => Soon<string>) | undefined;
   readonly form: "header" | "path";
   /** Our own URL, where the answer's URLs must lead back to us (path form). */
   readonly base: string | undefined;
@@ -132,8 +133,8 @@ function unansweredSubmit(door: Door, settings: Settings): Answer {
 }
 
 /** Reads a submit answer, seals the job to its caller and ties what it holds to it. */
-async function bindSubmission(body: Uint8Array, admitted: Admitted): Promise<SealedJob | undefined> {
-  const { call, caller, settings, hold, seal } = admitted;
+function bindSubmission(body: Uint8Array, admitted: Admitted): Soon<SealedJob | undefined> {
+  const { call, settings, seal } = admitted;
   const from = readSubmission(body);
   if (from === undefined) {
     // Without an id the job exists, but nobody could ever ask for it by a name of ours.
@@ -141,20 +142,24 @@ async function bindSubmission(body: Uint8Array, admitted: Admitted): Promise<Sea
     settings.log.error(noRequestId);
     return undefined;
   }
-  const to = seal === undefined ? from : await seal(from);
-  const note: JobNote = { id: from, app: call.app, ...admitted.origin };
-  settings.abandonment?.seen(note);
-  const lists = await listsOf(caller, admitted.delivers, settings);
-  if (hold === undefined && lists.length === 0) return { from, to };
-  try {
-    const key = await jobKey(from, settings);
-    const { jobLease } = settings.timeouts;
-    await settings.askStore((store) => store.bind(hold?.id ?? "", key, JSON.stringify(note), jobLease, lists));
-  } catch (cause) {
-    // The job exists and its caller must learn of it; what it holds is charged when it expires.
-    settings.log.error("a job could not be tied to what it holds", cause);
-  }
-  return { from, to };
+  return andThen(seal === undefined ? from : seal(from), (to) => {
+    const note: JobNote = { id: from, app: call.app, ...admitted.origin };
+    settings.abandonment?.seen(note);
+    return andThen(bindJob(note, admitted), () => ({ from, to }));
+  });
+}
+
+function bindJob(note: JobNote, { caller, delivers, hold, settings }: Admitted): Soon<void> {
+  const { jobLease } = settings.timeouts;
+  return andThen(listsOf(caller, delivers, settings), (lists) => {
+    if (hold === undefined && lists.length === 0) return undefined;
+    return andThen(jobKey(note.id, settings), (key) =>
+      settings
+        .askStore((store) => store.bind(hold?.id ?? "", key, JSON.stringify(note), jobLease, lists))
+        // The job exists and its caller must learn of it; what it holds is charged when it expires.
+        .catch((cause: unknown) => settings.log.error("a job could not be tied to what it holds", cause)),
+    );
+  });
 }
 
 const noRequestId = "fal.ai answered a submit without a request_id";

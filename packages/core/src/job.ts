@@ -2,6 +2,7 @@ import { askQueue, unitsOf } from "./job-queue.ts";
 import type { Settings } from "./options.ts";
 import { isDue } from "./sparse.ts";
 import { outcomeOf } from "./rules/limits.ts";
+import { type Soon, andThen } from "./soon.ts";
 import type { Account, HoldName, OpenJob, Outcome, Settled } from "./store.ts";
 import { stateIn } from "./tracker.ts";
 
@@ -39,9 +40,8 @@ export interface Spend {
 }
 
 /** Where a store finds a job. */
-export async function jobKey(falRequestId: string, settings: Settings): Promise<string> {
-  const hash = settings.hashes.once(`job ${falRequestId}`);
-  return `keyway:2:job:${typeof hash === "string" ? hash : await hash}`;
+export function jobKey(falRequestId: string, settings: Settings): Soon<string> {
+  return andThen(settings.hashes.once(`job ${falRequestId}`), (hash) => `keyway:2:job:${hash}`);
 }
 
 export function readNote(text: string | null | undefined): JobNote | undefined {

@@ -14,6 +14,7 @@ import { type Endpoint, type EndpointsOption, resolveEndpoints } from "./rules/e
 import { type Abandonment, createAbandonment } from "./abandonment.ts";
 import type { Spend } from "./job.ts";
 import { type Limits, type LimitsOption, resolveLimits } from "./rules/limit-set.ts";
+import { type Scopes, createScopes } from "./rules/scope.ts";
 import { type Sealer, createSealer, deriveSecret } from "./seal.ts";
 import type { Store } from "./store.ts";
 import { type Webhooks, type WebhooksOption, resolveWebhooks } from "./webhooks/option.ts";
@@ -137,6 +138,7 @@ export interface Settings {
   readonly hashes: Hashes;
   readonly origins: readonly string[];
   readonly limits: Limits;
+  readonly scopes: Scopes;
   readonly polls: Polls;
   readonly tracker: JobTracker;
   /** Undefined where nobody's jobs are cancelled. */
@@ -196,6 +198,8 @@ export function resolveOptions(options: KeywayOptions): Settings {
   const endpoints = resolveEndpoints(options.endpoints);
   const digests = createDigests();
   const namespace = options.namespace ?? "keyway";
+  const hashes = createHashes(namespace, digests);
+  const limits = resolveLimits(options.limits);
   const store = options.store ?? storeOfProcess(namespace);
   const secrets = resolveSecrets(options.secret, apiKey);
   const target = upstream === undefined ? undefined : splitUpstream(upstream.url);
@@ -207,9 +211,10 @@ export function resolveOptions(options: KeywayOptions): Settings {
     apiKey,
     digests,
     sealer: createSealer(secrets, digests),
-    hashes: createHashes(namespace, digests),
+    hashes,
     origins: options.origins ?? [],
-    limits: resolveLimits(options.limits),
+    limits,
+    scopes: createScopes(hashes, limits.global),
     polls: createPolls(options.limits?.pollsPerSecond ?? 15, Date.now),
     tracker: createJobTracker(),
     abandonment:
