@@ -126,7 +126,7 @@ export async function readJob(
   const base = `/${note.app}/requests/${note.id}`;
   const status = await askQueue(`${base}/status`, note, settings, longestStatus);
   if (status.head.status === 404) return "unknown";
-  const { state, seconds } = stateIn(status.body) ?? {};
+  const { state, seconds } = stateIn(new TextDecoder("latin1").decode(status.body)) ?? {};
   if (status.head.status !== 200 || state !== "COMPLETED") return undefined;
   const { head, body } = await askQueue(base, note, settings, most);
   const units = unitsOf(head);

@@ -18,6 +18,7 @@ import { type Scopes, createScopes } from "./rules/scope.ts";
 import { type Sealer, createSealer, deriveSecret } from "./seal.ts";
 import type { Store } from "./store.ts";
 import { type Webhooks, type WebhooksOption, resolveWebhooks } from "./webhooks/option.ts";
+import { type UnderstoodTargets, createUnderstoodTargets } from "./understood.ts";
 
 /** Times in milliseconds; each may be changed by itself. */
 export interface Timeouts {
@@ -130,6 +131,7 @@ export interface KeywayOptions {
 export interface Settings {
   readonly authorize: "public" | Authorize;
   readonly endpoints: readonly Endpoint[];
+  readonly understood: UnderstoodTargets;
   readonly publicUrl: { readonly href: string; readonly origin: string; readonly path: string } | undefined;
   readonly production: boolean;
   readonly apiKey: ApiKeyOption | undefined;
@@ -206,6 +208,7 @@ export function resolveOptions(options: KeywayOptions): Settings {
   const settings: Settings = {
     authorize: options.authorize,
     endpoints,
+    understood: createUnderstoodTargets(),
     publicUrl: resolvePublicUrl(options.publicUrl),
     production,
     apiKey,

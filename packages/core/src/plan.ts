@@ -1,6 +1,6 @@
 import { admit } from "./admission.ts";
 import { emptyAnswer, toAnswer, toProxyError } from "./answer.ts";
-import { readAddress } from "./addressing.ts";
+import { type Addressed, readAddress, targetOf } from "./addressing.ts";
 import { type Call, namesJob, parseCall } from "./call.ts";
 import { ProxyError, retryAfter } from "./errors.ts";
 import { type HeaderList, valueOf } from "./head.ts";
@@ -15,6 +15,7 @@ import { checkQuery } from "./rules/query.ts";
 import type { Answer, Door, Exchange } from "./seam.ts";
 import { type Soon, andThen, isPending } from "./soon.ts";
 import { type Trace, createTrace } from "./trace.ts";
+import type { Understood } from "./understood.ts";
 
 /** The one door into the decisions: an answer of our own, or an exchange to carry out. Never throws. */
 export function plan(door: Door, settings: Settings): Soon<Answer | Exchange> {
@@ -52,15 +53,14 @@ function decide(door: Door, settings: Settings, trace: Trace): Soon<Answer | Exc
   if (head.method === "OPTIONS") return preflight(door, settings);
   const address = readAddress(head);
   if (address.form === "own") return answerOwnRoute(address.route, door, settings, trace);
-  const call = parseCall(address.target, head.method, head.upgrade);
+  const known = settings.understood.find(address, head);
+  const call = known?.call ?? parseCall(targetOf(address), head.method, head.upgrade);
   trace.call = call;
   checkOrigin(head, address.form, settings);
   return andThen(identifyCaller(door, call, settings), (identified) => {
     const { caller, setCookie } = identified;
     trace.caller = caller;
-    const endpoint =
-      call.endpoint === "" ? undefined : orTell(trace, settings, () => findEndpoint(call, settings.endpoints));
-    const query = checkQuery(call, endpoint?.ruled === true, settings.webhooks?.allow);
+    const { endpoint, query } = known ?? understand(call, address, trace, settings);
     return andThen(openJob(call, caller, settings), (falRequestId) => {
       if (falRequestId !== undefined) notePoll(call, falRequestId, caller, settings);
       checkBodyHeaders(call, head.headers, settings.maxBodyBytes);
@@ -70,6 +70,16 @@ function decide(door: Door, settings: Settings, trace: Trace): Soon<Answer | Exc
       return admit({ door, settings, trace, call, caller, endpoint, query, falRequestId, form, base, more });
     });
   });
+}
+
+function understand(call: Call, address: Addressed, trace: Trace, settings: Settings): Understood {
+  const endpoint =
+    call.endpoint === "" ? undefined : orTell(trace, settings, () => findEndpoint(call, settings.endpoints));
+  const query = checkQuery(call, endpoint?.ruled === true, settings.webhooks?.allow);
+  const understood = { call, endpoint, query };
+  // With `dryRun` every call is told of anew.
+  if (!settings.dryRun) settings.understood.keep(address, understood);
+  return understood;
 }
 
 /** Node 22 drops what comes after the first thousand and says nothing (`server.maxHeadersCount`): a rule could miss what it looks for. */
