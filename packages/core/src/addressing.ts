@@ -6,7 +6,8 @@ import { type Target, isFalHost, parseTarget, parseTargetParts } from "./rules/t
 export interface Addressed {
   readonly form: "header" | "path";
   readonly mount: string;
-  readonly target: Target;
+  /** The target as it came: a whole URL in header form, `<fal host>/<path>?<query>` in path form. */
+  readonly text: string;
 }
 
 /** A path below `<mount>/~keyway/`. */
@@ -37,15 +38,18 @@ export function readAddress(head: Head): Addressed | OwnRoute {
     if (split === undefined) throw new ProxyError("missing_target");
     const { mount, first, rest } = split;
     if (first === ownPrefix) return { form: "own", mount, route: rest };
-    return {
-      form: "path",
-      mount,
-      target: parseTargetParts(first, head.query === null ? rest : `${rest}?${head.query}`),
-    };
+    return { form: "path", mount, text: first + (head.query === null ? rest : `${rest}?${head.query}`) };
   }
   if (split !== undefined || head.query !== null || head.upgrade) throw new ProxyError("ambiguous_target");
   const mount = head.mount ?? head.path.replace(/\/+$/, "");
-  return { form: "header", mount, target: parseTarget(valueOf(head.headers, "x-fal-target-url") ?? "") };
+  return { form: "header", mount, text: valueOf(head.headers, "x-fal-target-url") ?? "" };
+}
+
+/** The target, by the grammar of its form. */
+export function targetOf({ form, text }: Addressed): Target {
+  if (form === "header") return parseTarget(text);
+  const end = text.search(/[/?]|$/);
+  return parseTargetParts(text.slice(0, end), text.slice(end));
 }
 
 /**

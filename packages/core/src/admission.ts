@@ -12,11 +12,22 @@ import { takesBody } from "./rules/body.ts";
 import type { KnownCaller } from "./rules/caller.ts";
 import type { Endpoint } from "./rules/endpoint.ts";
 import { applyInput } from "./rules/input.ts";
-import { type Ask, type Grant, type Request, admitCall, admitRates, spends } from "./rules/limits.ts";
+import {
+  type Ask,
+  type Grant,
+  type Request,
+  admitCall,
+  admitRates,
+  isCounted,
+  spends,
+  uncounted,
+} from "./rules/limits.ts";
 import { ownsJobs } from "./rules/ownership.ts";
 import { type Price, reserveOf } from "./rules/price.ts";
 import { checkToken } from "./rules/token.ts";
 import type { Answer, Door, Exchange } from "./seam.ts";
+import { type Soon, andThen, isPending } from "./soon.ts";
+import type { Hold } from "./store.ts";
 import type { Trace } from "./trace.ts";
 import { sweepPending } from "./webhooks/settlement.ts";
 import { type Subscribed, subscribe } from "./webhooks/submit.ts";
@@ -47,18 +58,44 @@ const collectLimit = 1024 * 1024;
 const smallBody = 64 * 1024;
 
 /** What costs something comes last: rates, the body where a rule must see it, money and places, the key. */
-export async function admit(decided: Decided): Promise<Answer | Exchange> {
+export function admit(decided: Decided): Soon<Answer | Exchange> {
   const { call, caller, endpoint, settings } = decided;
+  if (!isCounted(call)) return exchangeFor(decided, undefined, bodiless, uncounted, decided.more);
   const price = spends(call) ? endpoint?.price : undefined;
   if (price === undefined) checkUncounted(decided);
   const request: Request = { call, caller, endpoint, price };
-  const reads = readsBody(call, endpoint, price);
-  const rateHeaders = reads ? await orTell(decided, () => admitRates(request, settings), []) : [];
-  const seen = await readBody(decided, reads);
-  const micros = price === undefined ? undefined : await reserveOf(price, seen.input, call.endpoint);
+  if (readsBody(call, endpoint, price)) return admitRead(decided, request);
+  const micros = price === undefined ? undefined : reserveOf(price, undefined, call.endpoint);
+  const seen = takesBody(call) ? unread : bodiless;
+  return andThen(micros, (reserved) => admitSeen(decided, request, seen, { micros: reserved, rates: true }, []));
+}
+
+const bodiless: Seen = { body: null, input: undefined };
+const unread: Seen = { body: "stream", input: undefined };
+
+/** Rates are asked before a body is read. */
+async function admitRead(decided: Decided, request: Request): Promise<Answer | Exchange> {
+  const { settings, call } = decided;
+  const rateHeaders = await orTell(decided, () => admitRates(request, settings), []);
+  const seen = await readBody(decided);
+  const micros = request.price === undefined ? undefined : await reserveOf(request.price, seen.input, call.endpoint);
+  return admitSeen(decided, request, seen, { micros, rates: false }, rateHeaders);
+}
+
+/** Money and places, and the answer to a repeated submit. */
+async function admitSeen(
+  decided: Decided,
+  request: Request,
+  seen: Seen,
+  asks: Pick<Ask, "micros" | "rates">,
+  rateHeaders: HeaderList,
+): Promise<Answer | Exchange> {
+  const { call, caller, settings } = decided;
+  const { price } = request;
   const recall = call.kind === "submit" ? replayKey(caller.hash) : undefined;
-  if (recall !== undefined) await whenWritten(recall);
-  const ask: Ask = { micros, rates: !reads, places: true, recall };
+  const writing = recall === undefined ? undefined : whenWritten(recall);
+  if (writing !== undefined) await writing;
+  const ask: Ask = { ...asks, places: true, recall };
   const first = await grantCall(decided, request, ask);
   const headers = [...decided.more, ...rateHeaders, ...first.headers];
   if (first.recalled === undefined) return exchangeFor(decided, price, seen, first, headers);
@@ -78,93 +115,86 @@ function checkUncounted({ call, caller, endpoint }: Decided): void {
 }
 
 /** Asks for what the call needs. With `dryRun` rates and places are told and not kept; money always is. */
-async function grantCall(decided: Decided, request: Request, ask: Ask): Promise<Grant> {
+function grantCall(decided: Decided, request: Request, ask: Ask): Soon<Grant> {
   const { settings, trace } = decided;
-  try {
-    return await grantLazily(request, ask, settings);
-  } catch (error) {
-    if (!settings.dryRun || !(error instanceof ProxyError) || !soft.includes(error.code)) throw error;
+  const granted = grantLazily(request, ask, settings);
+  if (!settings.dryRun || !isPending(granted)) return granted;
+  return granted.catch((error: unknown) => {
+    if (!(error instanceof ProxyError) || !soft.includes(error.code)) throw error;
     trace.wouldRefuse(error);
     return grantLazily(request, { ...ask, rates: false, places: false }, settings);
-  }
+  });
 }
 
 /** Before a caller is refused for his open jobs, those that are over are settled. */
-async function grantLazily(request: Request, ask: Ask, settings: Settings): Promise<Grant> {
-  try {
-    return await admitCall(request, ask, settings);
-  } catch (error) {
+function grantLazily(request: Request, ask: Ask, settings: Settings): Soon<Grant> {
+  const granted = admitCall(request, ask, settings);
+  if (!isPending(granted)) return granted;
+  return granted.catch(async (error: unknown) => {
     if (!(error instanceof ProxyError) || !lazy.includes(error.code)) throw error;
     if ((await lookAfter(request.caller, settings)) === 0) throw error;
     return admitCall(request, ask, settings);
-  }
+  });
 }
 
 const lazy: readonly ErrorCode[] = ["budget_exceeded", "too_many_open"];
 const soft: readonly ErrorCode[] = ["rate_limited", "too_many_open", "input_refused"];
 
-async function exchangeFor(
+/** The exchange; what it holds is given back where it comes to none. */
+function exchangeFor(
   decided: Decided,
   price: Price | undefined,
   seen: Seen,
   { hold }: Grant,
   more: HeaderList,
-): Promise<Exchange> {
-  const { door, settings, trace, call, caller, falRequestId, form, base } = decided;
+): Soon<Exchange> {
+  const { call, caller, settings } = decided;
   try {
-    const { body } = call.kind === "submit" ? await smallBodyOf(decided, seen) : seen;
-    const apiKey = await resolveKey(settings.apiKey, caller);
-    if (door.isGone()) throw new ProxyError("body_incomplete", { message: "The caller left." });
-    const job = falRequestId === undefined ? undefined : { from: falRequestId, to: call.requestId ?? falRequestId };
-    const seal = ownsJobs(caller, settings)
-      ? (requestId: string) => settings.sealer.seal({ caller: caller.id, app: call.app, requestId })
-      : undefined;
-    const replay: Admitted["replay"] =
-      call.kind === "submit"
-        ? { key: replayKey(caller.hash), digest: () => digest(decided, { body, input: undefined }) }
-        : undefined;
-    const { origin, query, delivers } = await originate(decided);
-    return createExchange({
-      door,
-      call,
-      caller,
-      settings,
-      trace,
-      query,
-      origin,
-      delivers,
-      body,
-      apiKey,
-      hold,
-      price,
-      job,
-      seal,
-      form,
-      base,
-      more,
-      replay,
-    });
+    const made = andThen(call.kind === "submit" ? smallBodyOf(decided, seen) : seen, ({ body }) =>
+      andThen(resolveKey(settings.apiKey, caller), (apiKey) =>
+        andThen(originate(decided), (originated) =>
+          assemble(decided, { body, apiKey, hold, price, more, ...originated }),
+        ),
+      ),
+    );
+    return isPending(made) ? made.catch((error: unknown) => giveBack(hold, error, settings)) : made;
   } catch (error) {
-    if (hold !== undefined) await settleHold({ hold: hold.id }, "release", settings);
-    throw error;
+    return giveBack(hold, error, settings);
   }
 }
 
+async function giveBack(hold: Hold | undefined, error: unknown, settings: Settings): Promise<never> {
+  if (hold !== undefined) await settleHold({ hold: hold.id }, "release", settings);
+  throw error;
+}
+
+type Gathered = Pick<Admitted, "body" | "apiKey" | "hold" | "price" | "more" | "query" | "origin" | "delivers">;
+
+function assemble(decided: Decided, gathered: Gathered): Exchange {
+  const { door, settings, trace, call, caller, falRequestId, form, base } = decided;
+  const { body } = gathered;
+  if (door.isGone()) throw new ProxyError("body_incomplete", { message: "The caller left." });
+  const job = falRequestId === undefined ? undefined : { from: falRequestId, to: call.requestId ?? falRequestId };
+  const seal = ownsJobs(caller, settings)
+    ? (requestId: string) => settings.sealer.seal({ caller: caller.id, app: call.app, requestId })
+    : undefined;
+  const replay: Admitted["replay"] =
+    call.kind === "submit"
+      ? { key: replayKey(caller.hash), digest: () => digest(decided, { body, input: undefined }) }
+      : undefined;
+  return createExchange({ door, call, caller, settings, trace, job, seal, form, base, replay, ...gathered });
+}
+
 /** Where a new job comes from, and whether its result is delivered to the app. */
-async function originate({
-  call,
-  caller,
-  door,
-  query,
-  settings,
-}: Decided): Promise<Subscribed & { origin: JobOrigin }> {
+function originate({ call, caller, door, query, settings }: Decided): Soon<Subscribed & { origin: JobOrigin }> {
   const owned = ownsJobs(caller, settings);
   const { id, isPublic: anonymous } = caller;
   const origin = { endpoint: call.endpoint, caller: id, anonymous, owned, at: settings.now() };
   if (call.kind !== "submit") return { origin, query, delivers: false };
-  const subscribed = await subscribe(query, origin, door.head, settings);
-  if (subscribed.delivers) sweepPending(door, settings);
-  return { origin, ...subscribed };
+  return andThen(subscribe(query, origin, door.head, settings), (subscribed) => {
+    if (subscribed.delivers) sweepPending(door, settings);
+    return { origin, ...subscribed };
+  });
 }
 
 /** Whether a rule has to see the body before it may go. */
@@ -175,10 +205,8 @@ function readsBody(call: Call, endpoint: Endpoint | undefined, price: Price | un
 }
 
 /** The body as the rules leave it: what they saw is what goes, written anew. */
-async function readBody(decided: Decided, reads: boolean): Promise<Seen> {
+async function readBody(decided: Decided): Promise<Seen> {
   const { door, call, caller, endpoint, settings } = decided;
-  if (!takesBody(call)) return { body: null, input: undefined };
-  if (!reads) return { body: "stream", input: undefined };
   const bytes = await door.body(Math.min(collectLimit, settings.maxBodyBytes));
   if (call.kind === "token")
     return { body: checkToken(call, bytes, tokenEndpoints(caller, settings), settings.realtime), input: undefined };
@@ -196,10 +224,10 @@ function tokenEndpoints({ limits }: KnownCaller, { endpoints }: Settings): reado
 }
 
 /** The bytes of a submit that is small enough to be recognised when it is repeated. */
-async function smallBodyOf({ door }: Decided, seen: Seen): Promise<Seen> {
+function smallBodyOf({ door }: Decided, seen: Seen): Soon<Seen> {
   const length = Number(valueOf(door.head.headers, "content-length") ?? Number.NaN);
   if (seen.body !== "stream" || !(length <= smallBody)) return seen;
-  return { body: await door.body(smallBody), input: seen.input };
+  return door.body(smallBody).then((body) => ({ body, input: seen.input }));
 }
 
 function digest({ call, door, query }: Decided, { body }: Seen): Promise<string | undefined> {

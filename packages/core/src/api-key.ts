@@ -1,5 +1,6 @@
 import { ProxyError } from "./errors.ts";
 import type { KnownCaller } from "./rules/caller.ts";
+import type { Soon } from "./soon.ts";
 
 /** fal's API key, `id:secret`; a function is asked per call, for apps with several accounts. */
 export type ApiKeyOption = string | ((caller: { readonly id: string }) => string | Promise<string>);
@@ -47,21 +48,20 @@ export function noteKeys(option: ApiKeyOption | undefined, noted: Set<string>): 
 }
 
 /** The key for one call. */
-export async function resolveKey(option: ApiKeyOption | undefined, caller: Pick<KnownCaller, "id">): Promise<string> {
-  const key = await askForKey(option, caller);
+export function resolveKey(option: ApiKeyOption | undefined, caller: Pick<KnownCaller, "id">): Soon<string> {
+  if (typeof option === "function") return askForKey(option, caller.id).then(checkKey);
+  return checkKey(option ?? keyFromEnvironment());
+}
+
+function checkKey(key: string | undefined): string {
   const why = key === undefined ? "is missing: set FAL_KEY, or the option apiKey" : whyNotKey(key);
   if (key === undefined || why !== undefined) throw new ProxyError("key_missing", { log: `fal's api key ${why}` });
   return key;
 }
 
-async function askForKey(
-  option: ApiKeyOption | undefined,
-  caller: Pick<KnownCaller, "id">,
-): Promise<string | undefined> {
-  if (typeof option === "string") return option;
-  if (option === undefined) return keyFromEnvironment();
+async function askForKey(option: Exclude<ApiKeyOption, string>, id: string): Promise<string> {
   try {
-    return await option({ id: caller.id });
+    return await option({ id });
   } catch (cause) {
     throw new ProxyError("key_missing", { cause, log: "the option apiKey failed" });
   }

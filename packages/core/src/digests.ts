@@ -1,10 +1,12 @@
+import type { Soon } from "./soon.ts";
+
 const encoder = new TextEncoder();
 
-/** Computes HMAC-SHA-256 (RFC 2104), at once where it can. */
-export type Hmac = (secret: string, message: Uint8Array) => Uint8Array | Promise<Uint8Array>;
+/** Computes HMAC-SHA-256 (RFC 2104) of a text in UTF-8, at once where it can. */
+export type Hmac = (secret: string, text: string) => Soon<Uint8Array>;
 
 /** SHA-256 of a text in UTF-8, hex; at once where it can. */
-export type Sha256 = (text: string) => string | Promise<string>;
+export type Sha256 = (text: string) => Soon<string>;
 
 /** What a platform computes itself, faster than WebCrypto. */
 export interface PlatformDigests {
@@ -20,7 +22,7 @@ export interface Digests extends PlatformDigests {
 export function createDigests(): Digests {
   let current: PlatformDigests = { hmac: createWebHmac(), sha256: webSha256 };
   return {
-    hmac: (secret, message) => current.hmac(secret, message),
+    hmac: (secret, text) => current.hmac(secret, text),
     sha256: (text) => current.sha256(text),
     use(faster) {
       current = faster;
@@ -36,13 +38,13 @@ async function webSha256(text: string): Promise<string> {
 /** HMAC by WebCrypto, the imported keys kept. */
 function createWebHmac(): Hmac {
   const keys = new Map<string, Promise<CryptoKey>>();
-  return async (secret, message) => {
+  return async (secret, text) => {
     let key = keys.get(secret);
     if (key === undefined) {
       key = crypto.subtle.importKey("raw", encoder.encode(secret), { name: "HMAC", hash: "SHA-256" }, false, ["sign"]);
       if (keys.size >= 16) keys.clear();
       keys.set(secret, key);
     }
-    return new Uint8Array(await crypto.subtle.sign("HMAC", await key, new Uint8Array(message)));
+    return new Uint8Array(await crypto.subtle.sign("HMAC", await key, encoder.encode(text)));
   };
 }

@@ -10,8 +10,9 @@ import { type KeptAnswer, type Replay, keepAnswer } from "./replay.ts";
 import { meterOf } from "./meter.ts";
 import type { KnownCaller } from "./rules/caller.ts";
 import type { Price } from "./rules/price.ts";
-import type { Answer, AnswerHead, Door, Ending, Exchange, UpstreamHead } from "./seam.ts";
+import type { Answer, AnswerHead, Door, Ending, Exchange, OpenSocket, UpstreamHead, Use } from "./seam.ts";
 import { settleCall } from "./settlement.ts";
+import { type Soon, andThen, isPending } from "./soon.ts";
 import type { Hold } from "./store.ts";
 import { type SealedJob, readSubmission, rewriteSubmission } from "./submission.ts";
 import type { Trace } from "./trace.ts";
@@ -34,7 +35,7 @@ export interface Admitted {
   /** fal's own id and the caller's name for it, on calls about a job. */
   readonly job: SealedJob | undefined;
   /** Seals a new job's id; undefined where jobs are not owned. */
-  readonly seal: ((requestId: string) => Promise<string>) | undefined;
+  readonly seal: ((requestId: string) => Soon<string>) | undefined;
   readonly form: "header" | "path";
   /** Our own URL, where the answer's URLs must lead back to us (path form). */
   readonly base: string | undefined;
@@ -49,77 +50,103 @@ export interface Admitted {
 
 /** Turns an admitted call into the exchange that a transport carries out. */
 export function createExchange(admitted: Admitted): Exchange {
-  const { call, settings, trace, door, replay } = admitted;
-  let upstream: UpstreamHead | undefined;
-  let job = admitted.job;
-  let refusal: ProxyError | undefined;
-  /** What a repeated submit will find, once the caller has left. */
-  let kept: "nothing" | "a mark" | "an answer" = "nothing";
-  let ended = false;
+  return new CallExchange(admitted);
+}
 
-  function refuseAnswer(error: ProxyError): AnswerHead {
-    refusal = error;
+/** A class, because every call makes one, and one with closures is ten objects more. */
+class CallExchange implements Exchange {
+  readonly type = "exchange";
+  readonly up: Exchange["up"];
+  readonly whenCallerLeaves: Exchange["whenCallerLeaves"];
+  readonly finishWithin: number;
+  readonly meter: Exchange["meter"];
+  readonly #admitted: Admitted;
+  #upstream: UpstreamHead | undefined = undefined;
+  #job: SealedJob | undefined;
+  #refusal: ProxyError | undefined = undefined;
+  /** What a repeated submit will find, once the caller has left. */
+  #kept: "nothing" | "a mark" | "an answer" = "nothing";
+  #ended = false;
+
+  constructor(admitted: Admitted) {
+    const { call, settings, job } = admitted;
+    this.up = upstreamRequest(admitted);
+    this.whenCallerLeaves = call.kind === "submit" || call.kind === "cancel" ? "finish" : "abort";
+    this.finishWithin = settings.timeouts.finish;
+    this.meter = meterOf(admitted);
+    this.#admitted = admitted;
+    this.#job = job;
+  }
+
+  opened(): OpenSocket {
+    return openSocket(this.#admitted);
+  }
+
+  callerLeft(): void {
+    if (!this.#ended) this.#keep("under way");
+  }
+
+  head(up: UpstreamHead): AnswerHead {
+    this.#upstream = up;
+    const refused = refuseUpstream(up, this.#admitted);
+    return refused === undefined ? passHead(up, this.#admitted) : this.#refuse(refused);
+  }
+
+  async collected(body: Uint8Array): Promise<{ status: number; headers: HeaderList; body: Uint8Array }> {
+    const { call, base, door } = this.#admitted;
+    const { status, headers: given } = this.#upstream ?? { status: 500, headers: [] };
+    try {
+      const bound = bindSubmission(body, this.#admitted);
+      const job = isPending(bound) ? await bound : bound;
+      this.#job = job;
+      const bytes = job === undefined ? body : rewriteSubmission(body, job, call, base);
+      const rewritten = { bodyChanges: true, requestId: job };
+      const headers = [...passHeaders(given, this.#admitted, rewritten), contentLength(bytes)];
+      if (door.isGone()) this.#keep({ status, headers, body: bytes });
+      return { status, headers, body: bytes };
+    } catch (error) {
+      const answer = this.#refuse(toProxyError(error));
+      return { ...answer, body: answer.body instanceof Uint8Array ? answer.body : new Uint8Array(0) };
+    }
+  }
+
+  failed(ending: "unsent" | "unanswered", error: unknown): Answer {
+    const { call, door, settings, trace } = this.#admitted;
+    const refusal = failure(ending, error, call);
+    this.#refusal = refusal;
+    trace.logError(refusal);
+    return toAnswer(refusal, door.head, settings);
+  }
+
+  end(ending: Ending, use: Use): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    const { call, door, settings, trace } = this.#admitted;
+    const [upstream, job] = [this.#upstream, this.#job];
+    const how = use.incomplete === true && upstream === undefined ? "unsent" : ending;
+    const settled = settleCall(this.#admitted, how, upstream, job);
+    if (settled !== undefined) door.waitUntil(settled);
+    if (this.#kept === "a mark")
+      this.#keep(enqueuedNothing(ending, upstream) ? "none" : unansweredSubmit(door, settings));
+    if (call.kind === "status-stream" && job !== undefined) settings.abandonment?.again(job.from);
+    trace.finished(ending, use, upstream?.status, this.#refusal);
+  }
+
+  #refuse(error: ProxyError): AnswerHead {
+    const { door, settings, trace } = this.#admitted;
+    this.#refusal = error;
     trace.logError(error);
     const { status, headers, body } = toAnswer(error, door.head, settings);
     return { status, headers, body, flush: false };
   }
 
   /** The caller does not get this answer: whoever repeats the submit does. */
-  function keep(answer: KeptAnswer): void {
+  #keep(answer: KeptAnswer): void {
+    const { replay, door, settings } = this.#admitted;
     if (replay === undefined) return;
-    kept = answer === "under way" ? "a mark" : "an answer";
+    this.#kept = answer === "under way" ? "a mark" : "an answer";
     door.waitUntil(keepAnswer(replay, answer, settings));
   }
-
-  return {
-    type: "exchange",
-    up: upstreamRequest(admitted),
-    whenCallerLeaves: call.kind === "submit" || call.kind === "cancel" ? "finish" : "abort",
-    finishWithin: settings.timeouts.finish,
-    meter: meterOf(admitted),
-    opened: () => openSocket(admitted),
-    callerLeft() {
-      if (!ended) keep("under way");
-    },
-    head(up) {
-      upstream = up;
-      const refused = refuseUpstream(up, admitted);
-      return refused === undefined ? passHead(up, admitted) : refuseAnswer(refused);
-    },
-    async collected(body) {
-      const status = upstream?.status ?? 500;
-      try {
-        job = await bindSubmission(body, admitted);
-        const bytes = job === undefined ? body : rewriteSubmission(body, job, call, admitted.base);
-        const rewritten = { bodyChanges: true, requestId: job };
-        const headers = [...passHeaders(upstream?.headers ?? [], admitted, rewritten), contentLength(bytes)];
-        if (door.isGone()) keep({ status, headers, body: bytes });
-        return { status, headers, body: bytes };
-      } catch (error) {
-        const answer = refuseAnswer(toProxyError(error));
-        return { ...answer, body: answer.body instanceof Uint8Array ? answer.body : new Uint8Array(0) };
-      }
-    },
-    failed(ending, error) {
-      refusal = failure(ending, error, call);
-      trace.logError(refusal);
-      return toAnswer(refusal, door.head, settings);
-    },
-    end(ending, use) {
-      if (ended) return;
-      ended = true;
-      const settled = settleCall(
-        admitted,
-        use.incomplete === true && upstream === undefined ? "unsent" : ending,
-        upstream,
-        job,
-      );
-      if (settled !== undefined) door.waitUntil(settled);
-      if (kept === "a mark") keep(enqueuedNothing(ending, upstream) ? "none" : unansweredSubmit(door, settings));
-      if (call.kind === "status-stream" && job !== undefined) settings.abandonment?.again(job.from);
-      trace.finished(ending, use, upstream?.status, refusal);
-    },
-  };
 }
 
 /** Whether fal.ai surely has no job of this submit. */
@@ -132,8 +159,8 @@ function unansweredSubmit(door: Door, settings: Settings): Answer {
 }
 
 /** Reads a submit answer, seals the job to its caller and ties what it holds to it. */
-async function bindSubmission(body: Uint8Array, admitted: Admitted): Promise<SealedJob | undefined> {
-  const { call, caller, settings, hold, seal } = admitted;
+function bindSubmission(body: Uint8Array, admitted: Admitted): Soon<SealedJob | undefined> {
+  const { call, settings, seal } = admitted;
   const from = readSubmission(body);
   if (from === undefined) {
     // Without an id the job exists, but nobody could ever ask for it by a name of ours.
@@ -141,20 +168,24 @@ async function bindSubmission(body: Uint8Array, admitted: Admitted): Promise<Sea
     settings.log.error(noRequestId);
     return undefined;
   }
-  const to = seal === undefined ? from : await seal(from);
-  const note: JobNote = { id: from, app: call.app, ...admitted.origin };
-  settings.abandonment?.seen(note);
-  const lists = await listsOf(caller, admitted.delivers, settings);
-  if (hold === undefined && lists.length === 0) return { from, to };
-  try {
-    const key = await jobKey(from, settings);
-    const { jobLease } = settings.timeouts;
-    await settings.askStore((store) => store.bind(hold?.id ?? "", key, JSON.stringify(note), jobLease, lists));
-  } catch (cause) {
-    // The job exists and its caller must learn of it; what it holds is charged when it expires.
-    settings.log.error("a job could not be tied to what it holds", cause);
-  }
-  return { from, to };
+  return andThen(seal === undefined ? from : seal(from), (to) => {
+    const note: JobNote = { id: from, app: call.app, ...admitted.origin };
+    settings.abandonment?.seen(note);
+    return andThen(bindJob(note, admitted), () => ({ from, to }));
+  });
+}
+
+function bindJob(note: JobNote, { caller, delivers, hold, settings }: Admitted): Soon<void> {
+  const { jobLease } = settings.timeouts;
+  return andThen(listsOf(caller, delivers, settings), (lists) => {
+    if (hold === undefined && lists.length === 0) return undefined;
+    return andThen(jobKey(note.id, settings), (key) =>
+      settings
+        .askStore((store) => store.bind(hold?.id ?? "", key, JSON.stringify(note), jobLease, lists))
+        // The job exists and its caller must learn of it; what it holds is charged when it expires.
+        .catch((cause: unknown) => settings.log.error("a job could not be tied to what it holds", cause)),
+    );
+  });
 }
 
 const noRequestId = "fal.ai answered a submit without a request_id";

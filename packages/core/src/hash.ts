@@ -1,12 +1,13 @@
 import type { Digests } from "./digests.ts";
 import { createRecent } from "./recent.ts";
+import { type Soon, andThen } from "./soon.ts";
 
 /** SHA-256 of namespace and id, hex, 32 characters: what stores, events and logs know callers and jobs by. */
 export interface Hashes {
   /** For ids that come again: the latest ones are kept. */
-  of(id: string): string | Promise<string>;
+  of(id: string): Soon<string>;
   /** For ids that hardly do, such as a job's. */
-  once(id: string): string | Promise<string>;
+  once(id: string): Soon<string>;
 }
 
 const kept = 20_000;
@@ -18,9 +19,8 @@ export function createHashes(namespace: string, { sha256 }: Digests): Hashes {
   /** With its length, so that no two namespaces and ids make one text. */
   const prefix = `keyway ${namespace.length} ${namespace}`;
 
-  function compute(id: string): string | Promise<string> {
-    const hash = sha256(`${prefix} ${id}`);
-    return typeof hash === "string" ? hash.slice(0, length) : hash.then((text) => text.slice(0, length));
+  function compute(id: string): Soon<string> {
+    return andThen(sha256(`${prefix} ${id}`), (text) => text.slice(0, length));
   }
 
   function keep(id: string, hash: string): string {
@@ -32,8 +32,7 @@ export function createHashes(namespace: string, { sha256 }: Digests): Hashes {
     of(id) {
       const before = known.get(id);
       if (before !== undefined) return before;
-      const hash = compute(id);
-      return typeof hash === "string" ? keep(id, hash) : hash.then((text) => keep(id, text));
+      return andThen(compute(id), (hash) => keep(id, hash));
     },
     once: compute,
   };

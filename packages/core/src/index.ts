@@ -38,7 +38,8 @@ export { type AnonymousOptions, anonymous } from "./anonymous.ts";
 export type { Finding } from "./check.ts";
 export type { Spend } from "./job.ts";
 export { type MemoryStoreOptions, createMemoryStore } from "./memory-store.ts";
-export { type Head, type Header, type HeaderList, countOf, listsToken, valueOf } from "./head.ts";
+export { type Head, type Header, type HeaderList, announcesBody, countOf, listsToken, valueOf } from "./head.ts";
+export { type Soon, isPending } from "./soon.ts";
 export { isPathForm } from "./addressing.ts";
 export type {
   Answer,

@@ -1,5 +1,6 @@
 import type { Settings } from "./options.ts";
 import type { KnownCaller } from "./rules/caller.ts";
+import { type Soon, andThen } from "./soon.ts";
 import type { JobList } from "./store.ts";
 
 const mostOfCaller = 1000;
@@ -11,14 +12,13 @@ export function listOfCaller(callerHash: string): string {
 }
 
 /** The list of jobs whose result is yet to be delivered to the app. */
-export async function pendingList(settings: Settings): Promise<string> {
-  return `keyway:2:pending:${await settings.hashes.of("pending")}`;
+export function pendingList(settings: Settings): Soon<string> {
+  return andThen(settings.hashes.of("pending"), (hash) => `keyway:2:pending:${hash}`);
 }
 
 /** The lists on which a new job can be found. A job of nobody in particular stands on no caller's list. */
-export async function listsOf(caller: KnownCaller, delivers: boolean, settings: Settings): Promise<JobList[]> {
-  const lists: JobList[] = [];
-  if (!caller.isPublic) lists.push({ key: listOfCaller(caller.hash), most: mostOfCaller });
-  if (delivers) lists.push({ key: await pendingList(settings), most: mostPending });
-  return lists;
+export function listsOf(caller: KnownCaller, delivers: boolean, settings: Settings): Soon<readonly JobList[]> {
+  const own = caller.isPublic ? [] : [{ key: listOfCaller(caller.hash), most: mostOfCaller }];
+  if (!delivers) return own;
+  return andThen(pendingList(settings), (key) => [...own, { key, most: mostPending }]);
 }

@@ -2,6 +2,7 @@ import { askQueue, unitsOf } from "./job-queue.ts";
 import type { Settings } from "./options.ts";
 import { isDue } from "./sparse.ts";
 import { outcomeOf } from "./rules/limits.ts";
+import { type Soon, andThen } from "./soon.ts";
 import type { Account, HoldName, OpenJob, Outcome, Settled } from "./store.ts";
 import { stateIn } from "./tracker.ts";
 
@@ -39,9 +40,8 @@ export interface Spend {
 }
 
 /** Where a store finds a job. */
-export async function jobKey(falRequestId: string, settings: Settings): Promise<string> {
-  const hash = settings.hashes.once(`job ${falRequestId}`);
-  return `keyway:2:job:${typeof hash === "string" ? hash : await hash}`;
+export function jobKey(falRequestId: string, settings: Settings): Soon<string> {
+  return andThen(settings.hashes.once(`job ${falRequestId}`), (hash) => `keyway:2:job:${hash}`);
 }
 
 export function readNote(text: string | null | undefined): JobNote | undefined {
@@ -126,7 +126,7 @@ export async function readJob(
   const base = `/${note.app}/requests/${note.id}`;
   const status = await askQueue(`${base}/status`, note, settings, longestStatus);
   if (status.head.status === 404) return "unknown";
-  const { state, seconds } = stateIn(status.body) ?? {};
+  const { state, seconds } = stateIn(new TextDecoder("latin1").decode(status.body)) ?? {};
   if (status.head.status !== 200 || state !== "COMPLETED") return undefined;
   const { head, body } = await askQueue(base, note, settings, most);
   const units = unitsOf(head);

@@ -11,6 +11,7 @@ import { type Caller, limitsOf } from "./rules/caller.ts";
 import type { BudgetOption } from "./rules/limit-set.ts";
 import { gateKey } from "./rules/limits.ts";
 import type { Answer, Door, Exchange } from "./seam.ts";
+import type { Soon } from "./soon.ts";
 import type { Account } from "./store.ts";
 import { type FetchContext, answerRequest, answerWebhook } from "./web.ts";
 import { receiveDelivery } from "./webhooks/receive.ts";
@@ -83,7 +84,7 @@ export interface Keyway {
   /** The name under which `observe` events and stores know a caller. */
   readonly callerHash: (callerId: string) => Promise<string>;
   /** For transports: decides about one request. Never rejects. */
-  readonly plan: (door: Door) => Promise<Answer | Exchange>;
+  readonly plan: (door: Door) => Soon<Answer | Exchange>;
   /** For transports: answers a webhook delivery. Never rejects. */
   readonly receive: (door: Door) => Promise<Answer>;
   /** For transports: what they need of the settings. */

@@ -14,9 +14,11 @@ import { type Endpoint, type EndpointsOption, resolveEndpoints } from "./rules/e
 import { type Abandonment, createAbandonment } from "./abandonment.ts";
 import type { Spend } from "./job.ts";
 import { type Limits, type LimitsOption, resolveLimits } from "./rules/limit-set.ts";
+import { type Scopes, createScopes } from "./rules/scope.ts";
 import { type Sealer, createSealer, deriveSecret } from "./seal.ts";
 import type { Store } from "./store.ts";
 import { type Webhooks, type WebhooksOption, resolveWebhooks } from "./webhooks/option.ts";
+import { type UnderstoodTargets, createUnderstoodTargets } from "./understood.ts";
 
 /** Times in milliseconds; each may be changed by itself. */
 export interface Timeouts {
@@ -129,6 +131,7 @@ export interface KeywayOptions {
 export interface Settings {
   readonly authorize: "public" | Authorize;
   readonly endpoints: readonly Endpoint[];
+  readonly understood: UnderstoodTargets;
   readonly publicUrl: { readonly href: string; readonly origin: string; readonly path: string } | undefined;
   readonly production: boolean;
   readonly apiKey: ApiKeyOption | undefined;
@@ -137,6 +140,7 @@ export interface Settings {
   readonly hashes: Hashes;
   readonly origins: readonly string[];
   readonly limits: Limits;
+  readonly scopes: Scopes;
   readonly polls: Polls;
   readonly tracker: JobTracker;
   /** Undefined where nobody's jobs are cancelled. */
@@ -196,20 +200,24 @@ export function resolveOptions(options: KeywayOptions): Settings {
   const endpoints = resolveEndpoints(options.endpoints);
   const digests = createDigests();
   const namespace = options.namespace ?? "keyway";
+  const hashes = createHashes(namespace, digests);
+  const limits = resolveLimits(options.limits);
   const store = options.store ?? storeOfProcess(namespace);
   const secrets = resolveSecrets(options.secret, apiKey);
   const target = upstream === undefined ? undefined : splitUpstream(upstream.url);
   const settings: Settings = {
     authorize: options.authorize,
     endpoints,
+    understood: createUnderstoodTargets(),
     publicUrl: resolvePublicUrl(options.publicUrl),
     production,
     apiKey,
     digests,
     sealer: createSealer(secrets, digests),
-    hashes: createHashes(namespace, digests),
+    hashes,
     origins: options.origins ?? [],
-    limits: resolveLimits(options.limits),
+    limits,
+    scopes: createScopes(hashes, limits.global),
     polls: createPolls(options.limits?.pollsPerSecond ?? 15, Date.now),
     tracker: createJobTracker(),
     abandonment:

@@ -1,6 +1,6 @@
 import { admit } from "./admission.ts";
 import { emptyAnswer, toAnswer, toProxyError } from "./answer.ts";
-import { readAddress } from "./addressing.ts";
+import { type Addressed, readAddress, targetOf } from "./addressing.ts";
 import { type Call, namesJob, parseCall } from "./call.ts";
 import { ProxyError, retryAfter } from "./errors.ts";
 import { type HeaderList, valueOf } from "./head.ts";
@@ -13,47 +13,73 @@ import { checkOrigin, ownUrl, preflightHeaders } from "./rules/origin.ts";
 import { openJob } from "./rules/ownership.ts";
 import { checkQuery } from "./rules/query.ts";
 import type { Answer, Door, Exchange } from "./seam.ts";
+import { type Soon, andThen, isPending } from "./soon.ts";
 import { type Trace, createTrace } from "./trace.ts";
+import type { Understood } from "./understood.ts";
 
 /** The one door into the decisions: an answer of our own, or an exchange to carry out. Never throws. */
-export async function plan(door: Door, settings: Settings): Promise<Answer | Exchange> {
+export function plan(door: Door, settings: Settings): Soon<Answer | Exchange> {
   const trace = createTrace(door.head, settings);
   try {
-    const decided = await decide(door, settings, trace);
-    if (decided.type === "exchange") trace.decided("admitted", undefined, undefined);
-    else trace.decided("answered", decided.status, undefined);
-    return decided;
+    const decided = decide(door, settings, trace);
+    if (!isPending(decided)) return pass(decided, trace);
+    return decided.then(
+      (found) => pass(found, trace),
+      (error: unknown) => refuse(error, door, settings, trace),
+    );
   } catch (error) {
-    const refusal = toProxyError(error);
-    trace.logError(refusal);
-    trace.decided("refused", refusal.status, refusal.code);
-    return toAnswer(refusal, door.head, settings);
+    return refuse(error, door, settings, trace);
   }
 }
 
+function pass(decided: Answer | Exchange, trace: Trace): Answer | Exchange {
+  if (decided.type === "exchange") trace.decided("admitted", undefined, undefined);
+  else trace.decided("answered", decided.status, undefined);
+  return decided;
+}
+
+function refuse(error: unknown, { head }: Door, settings: Settings, trace: Trace): Answer {
+  const refusal = toProxyError(error);
+  trace.logError(refusal);
+  trace.decided("refused", refusal.status, refusal.code);
+  return toAnswer(refusal, head, settings);
+}
+
 /** The rules in their order: target, method, origin, caller, endpoint, ownership, body's headers, limits, body, input, key. */
-async function decide(door: Door, settings: Settings, trace: Trace): Promise<Answer | Exchange> {
+function decide(door: Door, settings: Settings, trace: Trace): Soon<Answer | Exchange> {
   const { head } = door;
   if (door.closing) throw new ProxyError("closing", { headers: [["connection", "close"], ...retryAfter(5000)] });
   if (head.headers.length >= mostHeaders) throw new ProxyError("too_many_headers");
   if (head.method === "OPTIONS") return preflight(door, settings);
   const address = readAddress(head);
   if (address.form === "own") return answerOwnRoute(address.route, door, settings, trace);
-  const call = parseCall(address.target, head.method, head.upgrade);
+  const known = settings.understood.find(address, head);
+  const call = known?.call ?? parseCall(targetOf(address), head.method, head.upgrade);
   trace.call = call;
   checkOrigin(head, address.form, settings);
-  const { caller, setCookie } = await identifyCaller(door, call, settings);
-  trace.caller = caller;
+  return andThen(identifyCaller(door, call, settings), (identified) => {
+    const { caller, setCookie } = identified;
+    trace.caller = caller;
+    const { endpoint, query } = known ?? understand(call, address, trace, settings);
+    return andThen(openJob(call, caller, settings), (falRequestId) => {
+      if (falRequestId !== undefined) notePoll(call, falRequestId, caller, settings);
+      checkBodyHeaders(call, head.headers, settings.maxBodyBytes);
+      const { form } = address;
+      const base = form === "path" && namesJob(call) ? ownUrl(head, address.mount, settings) : undefined;
+      const more: HeaderList = setCookie === undefined ? [] : [["set-cookie", setCookie]];
+      return admit({ door, settings, trace, call, caller, endpoint, query, falRequestId, form, base, more });
+    });
+  });
+}
+
+function understand(call: Call, address: Addressed, trace: Trace, settings: Settings): Understood {
   const endpoint =
     call.endpoint === "" ? undefined : orTell(trace, settings, () => findEndpoint(call, settings.endpoints));
   const query = checkQuery(call, endpoint?.ruled === true, settings.webhooks?.allow);
-  const falRequestId = await openJob(call, caller, settings);
-  if (falRequestId !== undefined) notePoll(call, falRequestId, caller, settings);
-  checkBodyHeaders(call, head.headers, settings.maxBodyBytes);
-  const { form } = address;
-  const base = form === "path" && namesJob(call) ? ownUrl(head, address.mount, settings) : undefined;
-  const more: HeaderList = setCookie === undefined ? [] : [["set-cookie", setCookie]];
-  return admit({ door, settings, trace, call, caller, endpoint, query, falRequestId, form, base, more });
+  const understood = { call, endpoint, query };
+  // With `dryRun` every call is told of anew.
+  if (!settings.dryRun) settings.understood.keep(address, understood);
+  return understood;
 }
 
 /** Node 22 drops what comes after the first thousand and says nothing (`server.maxHeadersCount`): a rule could miss what it looks for. */

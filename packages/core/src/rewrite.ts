@@ -1,17 +1,20 @@
 import type { Rewriter } from "./seam.ts";
 
 const encoder = new TextEncoder();
+const latin1 = new TextDecoder("latin1");
+const nothing: Uint8Array = new Uint8Array(0);
 
 /**
  * Replaces one byte string by another in a body that passes through, across chunk borders too. Nothing is held back but the
- * longest tail that may still become the string, so an event goes out with the chunk that completed it.
+ * longest tail that may still become the string, so an event goes out with the chunk that completed it. Both are ASCII.
  */
 export function createRewriter(from: string, to: string): Rewriter {
-  const needle = encoder.encode(from);
-  const replacement = encoder.encode(to);
-  let tail: Uint8Array = new Uint8Array(0);
+  let needle = nothing;
+  let replacement = nothing;
+  let tail = nothing;
   return {
     push(chunk) {
+      if (needle === nothing) [needle, replacement] = [encoder.encode(from), encoder.encode(to)];
       const bytes = tail.length === 0 ? chunk : concat([tail, chunk]);
       const parts: Uint8Array[] = [];
       let done = 0;
@@ -26,9 +29,10 @@ export function createRewriter(from: string, to: string): Rewriter {
     },
     end() {
       const rest = tail;
-      tail = new Uint8Array(0);
+      tail = nothing;
       return rest;
     },
+    whole: (text) => (from === "" ? text : text.split(from).join(to)),
   };
 }
 
@@ -37,17 +41,22 @@ export function chainRewriters(first: Rewriter, second: Rewriter): Rewriter {
   return {
     push: (chunk) => second.push(first.push(chunk)),
     end: () => concat([second.push(first.end()), second.end()]),
+    whole: (text) => second.whole(first.whole(text)),
   };
 }
 
-/** Lets a listener see every chunk as it came, before the rewriter has it. */
-export function tapRewriter(listen: (chunk: Uint8Array) => void, rewriter: Rewriter | undefined): Rewriter {
+/** Lets a listener see every chunk as it came, as latin1 text, before the rewriter has it. */
+export function tapRewriter(listen: (text: string) => void, rewriter: Rewriter | undefined): Rewriter {
   return {
     push(chunk) {
-      listen(chunk);
+      listen(latin1.decode(chunk));
       return rewriter === undefined ? chunk : rewriter.push(chunk);
     },
-    end: () => rewriter?.end() ?? new Uint8Array(0),
+    end: () => rewriter?.end() ?? nothing,
+    whole(text) {
+      listen(text);
+      return rewriter === undefined ? text : rewriter.whole(text);
+    },
   };
 }
 

@@ -87,7 +87,7 @@ it("asks for its secrets on every use, and passes their failure on", async () =>
   const failing = withSecrets(() => {
     throw new Error("no key");
   });
-  await expect(failing.seal(subject)).rejects.toThrow("no key");
+  await expect(async () => failing.seal(subject)).rejects.toThrow("no key");
 });
 
 it("the platform's own HMAC seals as WebCrypto does, from the next use on", async () => {

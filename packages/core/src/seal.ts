@@ -1,15 +1,16 @@
 import { toBase64Url } from "./base64url.ts";
 import { type Digests, createDigests } from "./digests.ts";
 import { createRecent } from "./recent.ts";
+import { type Soon, andThen } from "./soon.ts";
 
 const encoder = new TextEncoder();
 const macLength = 22;
 
 /** Seals job ids to a caller and an app, without keeping anything: `<id>.<mac>`. */
 export interface Sealer {
-  seal(subject: Subject): Promise<string>;
+  seal(subject: Subject): Soon<string>;
   /** fal's own id, or undefined when the seal is not right for this caller and app. Right ones are remembered. */
-  open(sealed: string, subject: Omit<Subject, "requestId">): string | undefined | Promise<string | undefined>;
+  open(sealed: string, subject: Omit<Subject, "requestId">): Soon<string | undefined>;
 }
 
 interface Subject {
@@ -24,21 +25,15 @@ const longestKept = 1000;
 /**
  * @param secrets The first seals; all of them open. Asked for on every use, because keys rotate.
  */
-export function createSealer(
-  secrets: () => readonly string[] | Promise<readonly string[]>,
-  digests: Digests = createDigests(),
-): Sealer {
+export function createSealer(secrets: () => Soon<readonly string[]>, digests: Digests = createDigests()): Sealer {
   /** Seals that were right, and for whom, while the secrets are the same. */
   const opened = createRecent<Subject>(kept);
   let openedWith: unknown;
 
-  function macOf(secret: string, subject: Subject): string | Promise<string> {
-    const mac = digests.hmac(
-      secret,
-      encoder.encode(JSON.stringify(["keyway job 1", subject.caller, subject.app, subject.requestId])),
-    );
-    return mac instanceof Promise ? mac.then(shorten) : shorten(mac);
+  function macOf(secret: string, { caller, app, requestId }: Subject): Soon<string> {
+    return andThen(digests.hmac(secret, JSON.stringify(["keyway job 1", caller, app, requestId])), shorten);
   }
+
   async function verify(sealed: string, subject: Omit<Subject, "requestId">): Promise<string | undefined> {
     const at = sealed.length - macLength - 1;
     if (at < 1 || sealed[at] !== ".") return undefined;
@@ -58,13 +53,14 @@ export function createSealer(
   }
 
   return {
-    async seal(subject) {
-      const [secret = ""] = await secrets();
-      const mac = macOf(secret, subject);
-      const sealed = `${subject.requestId}.${typeof mac === "string" ? mac : await mac}`;
-      remember(sealed, subject);
-      return sealed;
-    },
+    seal: (subject) =>
+      andThen(secrets(), ([secret = ""]) =>
+        andThen(macOf(secret, subject), (mac) => {
+          const sealed = `${subject.requestId}.${mac}`;
+          remember(sealed, subject);
+          return sealed;
+        }),
+      ),
     open(sealed, subject) {
       const now = secrets();
       if (now !== openedWith) opened.clear();

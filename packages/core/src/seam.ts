@@ -51,6 +51,8 @@ export interface UpstreamHead {
 export interface Rewriter {
   push(chunk: Uint8Array): Uint8Array;
   end(): Uint8Array;
+  /** In place of both, for a body that came whole: its bytes as text, a character for each (latin1). */
+  whole(text: string): string;
 }
 
 /** How a transport answers the caller once upstream's head is known. */
@@ -104,8 +106,11 @@ export interface Exchange {
   /** Asked while a stream or socket is open; undefined when there is nothing to ask. */
   readonly meter: { readonly everyMs: number; tick(): Promise<"go" | "stop"> } | undefined;
   /** Called exactly once. */
-  readonly end: (ending: Ending, use: Use) => void;
+  end(ending: Ending, use: Use): void;
 }
 
 /** An open socket, as the rules follow it. */
-export type OpenSocket = Pick<Exchange, "meter" | "end">;
+export interface OpenSocket {
+  readonly meter: Exchange["meter"];
+  readonly end: (ending: Ending, use: Use) => void;
+}

@@ -28,88 +28,86 @@ export interface Trace {
 const namedHeaders = new WeakMap<Settings, Set<string>>();
 
 export function createTrace(head: Head, settings: Settings): Trace {
-  const started = settings.now();
-  // Of the head only this: a trace lives as long as its socket.
-  const method = head.method.slice(0, 20);
-  let id: string | undefined;
-  let admitted = false;
+  return new CallTrace(head, settings);
+}
 
-  function emit(fields: (common: Common) => ObserveEvent): void {
-    if (settings.observe === undefined) return;
-    id ??= crypto.randomUUID();
-    const { call, caller } = trace;
-    const endpoint = call === undefined || call.endpoint === "" ? undefined : printable(call.endpoint);
-    const failed = (cause: unknown): void => settings.log.error("observe failed", cause);
+/** A class, because every call makes one, and one with closures is eight objects more. */
+class CallTrace implements Trace {
+  call: Call | undefined = undefined;
+  caller: KnownCaller | undefined = undefined;
+  route: "jobs" | undefined = undefined;
+  readonly #settings: Settings;
+  readonly #started: number;
+  /** Of the head only this: a trace lives as long as its socket. */
+  readonly #method: string;
+  #id: string | undefined = undefined;
+  #isDecided = false;
+
+  constructor({ method }: Head, settings: Settings) {
+    this.#settings = settings;
+    this.#started = settings.now();
+    this.#method = method.slice(0, 20);
+  }
+
+  decided(...[outcome, status, code]: Parameters<Trace["decided"]>): void {
+    if (this.#isDecided) return;
+    this.#isDecided = true;
+    this.#emit({ type: "decision", outcome, status, code });
+  }
+
+  finished(...[outcome, use, upstreamStatus, refusal]: Parameters<Trace["finished"]>): void {
+    const { status, bytesIn, bytesOut } = use;
+    const ms = this.#settings.now() - this.#started;
+    this.#emit({ type: "call", outcome, status, upstreamStatus, code: refusal?.code, bytesIn, bytesOut, ms });
+  }
+
+  wouldRefuse({ code, status, message }: ProxyError): void {
+    this.#settings.log.warn(`dryRun: would refuse with ${code}: ${message}`);
+    this.#emit({ type: "decision", outcome: "would-refuse", status, code });
+  }
+
+  delivered(outcome: DeliveryEvent["outcome"], fields: DeliveryFields): void {
+    this.#emit({ ...fields, type: "delivery", outcome });
+  }
+
+  logError(error: ProxyError): void {
+    if (error.status < 500 && error.log === undefined) return;
+    const { log } = this.#settings;
+    if (!isSparse(error.code) || isDue(this.#settings, error.code))
+      log.error(`${error.code}: ${error.log ?? error.message}`, error.cause);
+  }
+
+  dropped(name: string): void {
+    const named = namedHeaders.get(this.#settings) ?? new Set<string>();
+    namedHeaders.set(this.#settings, named);
+    if (named.has(name) || named.size >= 100) return;
+    named.add(name);
+    this.#settings.log.warn(
+      `the header ${name.slice(0, 80)} did not cross to fal.ai; to let it, write forwardHeaders: ["${name.slice(0, 80)}"]`,
+    );
+  }
+
+  #emit(fields: Emitted): void {
+    const { observe, log, now } = this.#settings;
+    if (observe === undefined) return;
+    this.#id ??= crypto.randomUUID();
+    const { call, caller } = this;
+    const common: Common = {
+      id: this.#id,
+      time: now(),
+      method: this.#method,
+      kind: call?.kind ?? this.route,
+      endpoint: call === undefined || call.endpoint === "" ? undefined : printable(call.endpoint),
+      caller: caller?.hash,
+    };
+    const failed = (cause: unknown): void => log.error("observe failed", cause);
     try {
-      const told: unknown = settings.observe(
-        fields({
-          id,
-          time: settings.now(),
-          method,
-          kind: call?.kind ?? trace.route,
-          endpoint,
-          caller: caller?.hash,
-        }),
-      );
+      const told: unknown = observe({ ...common, ...fields });
       if (told instanceof Promise) told.catch(failed);
     } catch (cause) {
       failed(cause);
     }
   }
-
-  const trace: Trace = {
-    call: undefined,
-    caller: undefined,
-    route: undefined,
-    decided(outcome, status, code) {
-      if (admitted) return;
-      admitted = true;
-      emit((common) => ({ ...common, type: "decision", outcome, status, code }));
-    },
-    finished(outcome, use, upstreamStatus, refusal) {
-      const { status, bytesIn, bytesOut } = use;
-      const ms = settings.now() - started;
-      emit((common) => ({
-        ...common,
-        type: "call",
-        outcome,
-        status,
-        upstreamStatus,
-        code: refusal?.code,
-        bytesIn,
-        bytesOut,
-        ms,
-      }));
-    },
-    wouldRefuse(error) {
-      settings.log.warn(`dryRun: would refuse with ${error.code}: ${error.message}`);
-      emit((common) => ({
-        ...common,
-        type: "decision",
-        outcome: "would-refuse",
-        status: error.status,
-        code: error.code,
-      }));
-    },
-    delivered(outcome, fields) {
-      emit((common) => ({ ...common, ...fields, type: "delivery", outcome }));
-    },
-    logError(error) {
-      if (error.status < 500 && error.log === undefined) return;
-      if (!isSparse(error.code) || isDue(settings, error.code))
-        settings.log.error(`${error.code}: ${error.log ?? error.message}`, error.cause);
-    },
-    dropped(name) {
-      const named = namedHeaders.get(settings) ?? new Set<string>();
-      namedHeaders.set(settings, named);
-      if (named.has(name) || named.size >= 100) return;
-      named.add(name);
-      settings.log.warn(
-        `the header ${name.slice(0, 80)} did not cross to fal.ai; to let it, write forwardHeaders: ["${name.slice(0, 80)}"]`,
-      );
-    },
-  };
-  return trace;
 }
 
 /** As it stands in a URL, and not longer than a line: a caller chose it. */
@@ -119,3 +117,6 @@ function printable(endpoint: string): string {
 
 type DeliveryFields = Pick<DeliveryEvent, "reason" | "status" | "code" | "endpoint" | "caller">;
 type Common = Pick<ObserveEvent, "id" | "time" | "method" | "kind" | "endpoint" | "caller">;
+type Own<Event> = Event extends ObserveEvent ? Omit<Event, keyof Common> & Partial<Common> : never;
+/** What an event tells beside what all of them do. */
+type Emitted = Own<ObserveEvent>;

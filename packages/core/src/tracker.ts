@@ -28,15 +28,16 @@ export function createJobTracker(): JobTracker {
   };
 }
 
-const decoder = new TextDecoder("latin1");
+const statusSyntax = /(?:^|\n)(?:data:)?\s*\{[^\n]{0,100}?"status"\s*:\s*"([A-Z_]{1,20})"/g;
 
 /**
  * Reads a job's latest state from a piece of a status answer or of its event stream: fal writes `status` at the beginning
  * of the object (fal docs, queue), so what a log says is not taken for it.
  */
-export function stateIn(chunk: Uint8Array): { state: JobState; seconds: number | undefined } | undefined {
-  const text = decoder.decode(chunk);
-  const state = [...text.matchAll(/(?:^|\n)(?:data:)?\s*\{[^\n]{0,100}?"status"\s*:\s*"([A-Z_]{1,20})"/g)].at(-1)?.[1];
+export function stateIn(text: string): { state: JobState; seconds: number | undefined } | undefined {
+  let state: string | undefined;
+  statusSyntax.lastIndex = 0;
+  for (let found = statusSyntax.exec(text); found !== null; found = statusSyntax.exec(text)) state = found[1];
   if (state !== "IN_QUEUE" && state !== "IN_PROGRESS" && state !== "COMPLETED") return undefined;
   const time = state === "COMPLETED" ? /"inference_time"\s*:\s*([0-9][0-9.eE+-]*)/.exec(text)?.[1] : undefined;
   const seconds = Number(time);

@@ -69,13 +69,13 @@ export function passHead(up: UpstreamHead, admitted: Admitted): AnswerHead {
 function bodyRewriter(admitted: Admitted, job: SealedJob, status: number): Rewriter | undefined {
   const { call, base } = admitted;
   if (call.kind !== "status" && call.kind !== "status-stream") return undefined;
-  const listen = (chunk: Uint8Array): void => hear(chunk, admitted, job);
+  const listen = (text: string): void => hear(text, admitted, job);
   const rewriter = rewritesAnswer(admitted) ? statusRewriter(call, job, base) : undefined;
   return status < 300 ? tapRewriter(listen, rewriter) : rewriter;
 }
 
-function hear(chunk: Uint8Array, { settings, door }: Admitted, job: SealedJob): void {
-  const heard = stateIn(chunk);
+function hear(text: string, { settings, door }: Admitted, job: SealedJob): void {
+  const heard = stateIn(text);
   if (heard?.state === "COMPLETED") settings.abandonment?.over(job.from);
   if (heard === undefined || !settings.tracker.see(job.from, heard.state)) return;
   door.waitUntil(endJob(job.from, heard.seconds, settings));

@@ -11,7 +11,7 @@ import {
 } from "@keyway/core";
 import type { Dispatcher } from "undici";
 import { toFlat, toHeaderList } from "./head.ts";
-import { type HandleContext, type Runtime, bodyConsumed, endWith, sendAnswer, smallAnswer, writeHead } from "./http.ts";
+import { type HandleContext, type Runtime, bodyConsumed, endWithText, sendAnswer, smallAnswer, writeHead } from "./http.ts";
 import { collectBody, smallBody, streamBody } from "./request-body.ts";
 
 type Body = Readable | Uint8Array | null;
@@ -34,7 +34,7 @@ interface Run extends Dispatcher.DispatchHandler {
   /** Length of a small body whose head waits for it, so that both go in one write. */
   awaited: number | undefined;
   /** Such a body, all of it. */
-  whole: Uint8Array | undefined;
+  whole: Buffer | undefined;
   collected: Buffer[];
   collectedBytes: number;
   rewriter: Rewriter | undefined;
@@ -267,17 +267,13 @@ function onEnd(run: Run): void {
 /** A small body that has come in one piece goes out with its head, and with the length that it has when it was rewritten. */
 function sendWhole(run: Run, { status, headers }: AnswerHead): void {
   const { res, rewriter, whole } = run;
-  const body =
-    whole === undefined || rewriter === undefined ? whole : Buffer.concat([rewriter.push(whole), rewriter.end()]);
-  run.bytesOut += body?.length ?? 0;
+  const given = whole?.toString("latin1") ?? "";
+  const text = rewriter === undefined ? given : rewriter.whole(given);
+  run.bytesOut += text.length;
   if (!isOpen(res)) return;
-  const length = String(body?.length ?? 0);
-  writeHead(
-    res,
-    status,
-    valueOf(headers, "content-length") === undefined ? [...headers, ["content-length", length]] : headers,
-  );
-  endWith(res, body);
+  const sized = valueOf(headers, "content-length") !== undefined;
+  writeHead(res, status, sized ? headers : [...headers, ["content-length", String(text.length)]]);
+  endWithText(res, text);
 }
 
 function onCollected(run: Run): void {

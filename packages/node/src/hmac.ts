@@ -13,11 +13,11 @@ const mostSecrets = 16;
 const blocksOf = new Map<string, Blocks>();
 
 /** HMAC-SHA-256 by two hashes in one call each: an HMAC object of Node's costs more to make than both. */
-export function hmacSha256(secret: string, message: Uint8Array): Uint8Array {
+export function hmacSha256(secret: string, text: string): Uint8Array {
   const blocks = blocksOf.get(secret) ?? remember(secret);
-  const length = blockLength + message.length;
-  if (blocks.inner.length < length) blocks.inner = Buffer.concat([blocks.inner.subarray(0, blockLength)], 2 * length);
-  blocks.inner.set(message, blockLength);
+  const most = blockLength + 3 * text.length;
+  if (blocks.inner.length < most) blocks.inner = Buffer.concat([blocks.inner.subarray(0, blockLength)], 2 * most);
+  const length = blockLength + blocks.inner.write(text, blockLength);
   blocks.outer.set(hash("sha256", blocks.inner.subarray(0, length), "buffer"), blockLength);
   return hash("sha256", blocks.outer, "buffer");
 }

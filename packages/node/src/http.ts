@@ -1,5 +1,14 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { type Answer, type Door, type Exchange, type HeaderList, type Keyway, ProxyError } from "@keyway/core";
+import {
+  type Answer,
+  type Door,
+  type Exchange,
+  type HeaderList,
+  type Keyway,
+  ProxyError,
+  announcesBody,
+  isPending,
+} from "@keyway/core";
 import { carryOut } from "./carry.ts";
 import { toFlat, toHead } from "./head.ts";
 import type { OpenCalls } from "./open-calls.ts";
@@ -43,13 +52,25 @@ export async function handleRequest(
   context: HandleContext,
   runtime: Runtime,
 ): Promise<void> {
-  prepare(req, res);
   const door = createDoor(req, res, context, runtime);
+  prepare(req, res, door);
+  const decided = runtime.keyway.plan(door);
+  if (!isPending(decided)) return answer(decided, req, res, context, runtime);
   runtime.deciding += 1;
-  const decided: Answer | Exchange = await runtime.keyway.plan(door);
+  const found = await decided;
   runtime.deciding -= 1;
-  if (decided.type === "answer") return sendAnswer(res, decided);
-  return carryOut(decided, req, res, context, runtime);
+  return answer(found, req, res, context, runtime);
+}
+
+async function answer(
+  decided: Answer | Exchange,
+  req: IncomingMessage,
+  res: ServerResponse,
+  context: HandleContext,
+  runtime: Runtime,
+): Promise<void> {
+  if (decided.type === "answer") sendAnswer(res, decided);
+  else await carryOut(decided, req, res, context, runtime);
 }
 
 /** Answers one webhook delivery of fal's. Never rejects. */
@@ -59,23 +80,20 @@ export async function handleWebhook(
   context: HandleContext,
   runtime: Runtime,
 ): Promise<void> {
-  prepare(req, res);
+  const door = createDoor(req, res, context, runtime);
+  prepare(req, res, door);
   const entry = { cut: () => void res.destroy(), place: -1 };
   runtime.open.add(entry);
-  const answer = await runtime.keyway.receive(createDoor(req, res, context, runtime));
+  const received = await runtime.keyway.receive(door);
   runtime.open.delete(entry);
-  sendAnswer(res, answer);
+  sendAnswer(res, received);
 }
 
 /** Errors show up as `close`; who is answered while he sends a body may go on for a while. */
-function prepare(req: IncomingMessage, res: ServerResponse): void {
+function prepare(req: IncomingMessage, res: ServerResponse, { head }: Door): void {
   req.on("error", ignore);
   res.on("error", ignore);
-  if (hasBody(req)) res.once("finish", () => endLingering(req));
-}
-
-function hasBody({ headers }: IncomingMessage): boolean {
-  return headers["transfer-encoding"] !== undefined || (headers["content-length"] ?? "0") !== "0";
+  if (announcesBody(head.headers)) res.once("finish", () => endLingering(req));
 }
 
 function endLingering(req: IncomingMessage): void {
@@ -86,17 +104,22 @@ function endLingering(req: IncomingMessage): void {
 export function sendAnswer(res: ServerResponse, { status, headers, body }: Answer): void {
   if (res.destroyed || res.headersSent) return;
   writeHead(res, status, headers);
-  endWith(res, res.req.method === "HEAD" ? undefined : body);
+  if (res.req.method === "HEAD") res.end();
+  else endWith(res, body);
 }
 
 /** Bodies up to this many bytes are joined with their head. */
 export const smallAnswer: number = 16 * 1024;
 
-/** Ends an answer. A small body goes as text, because Node joins text with the head and writes both at once. */
-export function endWith(res: ServerResponse, body: Uint8Array | undefined): void {
-  if (body === undefined || body.length === 0) res.end();
-  else if (body.length > smallAnswer) res.end(body);
-  else res.end(Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString("latin1"), "latin1");
+function endWith(res: ServerResponse, body: Uint8Array): void {
+  if (body.length > smallAnswer) res.end(body);
+  else endWithText(res, Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString("latin1"));
+}
+
+/** Ends an answer with a small body, a character for each byte: Node joins text with the head and writes both at once. */
+export function endWithText(res: ServerResponse, text: string): void {
+  if (text === "") res.end();
+  else res.end(text, "latin1");
 }
 
 /**

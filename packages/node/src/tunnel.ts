@@ -1,6 +1,6 @@
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
-import type { Ending, Exchange } from "@keyway/core";
+import type { Ending, Exchange, OpenSocket } from "@keyway/core";
 import { type FrameLimits, type FrameScan, closeFrame, createFrameScan, isAtBorder, scanFrames } from "./frames.ts";
 import type { Runtime } from "./http.ts";
 
@@ -20,7 +20,7 @@ export interface TunnelEnds {
 interface Tunnel {
   readonly up: Lane;
   readonly down: Lane;
-  readonly end: Exchange["end"];
+  readonly end: OpenSocket["end"];
   readonly runtime: Runtime;
   readonly server: unknown;
   readonly cut: () => void;

@@ -21,8 +21,9 @@ function forwardedFor(headers: HeaderList): string[] {
 
 /** Without a port; an IPv4 address mapped into IPv6 is the IPv4 address (RFC 4291, section 2.5.5.2). */
 function normalise(address: string | undefined): string | undefined {
+  if (address === undefined || !address.includes(":")) return address?.slice(0, 64);
   return address
-    ?.replace(/^\[(.*)\](?::\d+)?$|^([^:]*):\d+$/, "$1$2")
+    .replace(/^\[(.*)\](?::\d+)?$|^([^:]*):\d+$/, "$1$2")
     .replace(/^::ffff:(?=\d+\.)/i, "")
     .slice(0, 64);
 }

@@ -41,7 +41,11 @@ const door: Door = {
 };
 
 /** `authorize` as JavaScript may write it. */
-function identifyWhole(authorize: unknown, options: Partial<KeywayOptions> = {}, from = door): Promise<Identified> {
+async function identifyWhole(
+  authorize: unknown,
+  options: Partial<KeywayOptions> = {},
+  from = door,
+): Promise<Identified> {
   const settings = resolveOptions({
     authorize: authorize as KeywayOptions["authorize"],
     endpoints: "any",

@@ -2,6 +2,7 @@ import type { Call, Kind } from "../call.ts";
 import { ProxyError } from "../errors.ts";
 import type { Settings } from "../options.ts";
 import type { Door } from "../seam.ts";
+import { type Soon, andThen, isPending } from "../soon.ts";
 import { addressOf, bucketOf } from "./address.ts";
 import { createContext } from "./authorize-context.ts";
 import { type LimitSet, whyNotLimits, withDefaults } from "./limit-set.ts";
@@ -74,12 +75,16 @@ export interface Identified {
 export type Asker = Pick<Door, "head" | "native">;
 
 /** Asks the app who calls. Whatever is not clearly yes is no. */
-export async function identifyCaller(door: Asker, call: AskedCall, settings: Settings): Promise<Identified> {
+export function identifyCaller(door: Asker, call: AskedCall, settings: Settings): Soon<Identified> {
   const address = addressOf(door.head, settings.trustProxy);
   if (settings.authorize === "public")
-    return { caller: await toKnown({ id: bucketOf(address) }, true, settings), setCookie: undefined };
+    return andThen(toKnown({ id: bucketOf(address) }, true, settings), (caller) => ({ caller, setCookie: undefined }));
   const asked = ask(settings.authorize, createContext(door, call, address, settings));
-  const answer = isPromise(asked) ? await inTime(asked, settings.timeouts.authorize) : asked;
+  const answer = isPending(asked) ? inTime(asked, settings.timeouts.authorize) : asked;
+  return andThen(answer, (given) => identify(given, settings));
+}
+
+function identify(answer: Authorization, settings: Settings): Soon<Identified> {
   if (answer === null || answer === undefined || answer === false) throw new ProxyError("unauthorized");
   if (typeof answer === "object" && "deny" in answer) {
     const message = typeof answer.message === "string" ? { message: answer.message.slice(0, 500) } : {};
@@ -93,16 +98,14 @@ export async function identifyCaller(door: Asker, call: AskedCall, settings: Set
   const { setCookie } = answer;
   if (setCookie !== undefined && !(typeof setCookie === "string" && fieldSyntax.test(setCookie)))
     settings.log.error("authorize gave a setCookie that is no header value, so it was not sent");
-  return {
-    caller: await toKnown(answer, false, settings),
-    setCookie: typeof setCookie === "string" && fieldSyntax.test(setCookie) ? setCookie : undefined,
-  };
+  const cookie = typeof setCookie === "string" && fieldSyntax.test(setCookie) ? setCookie : undefined;
+  return andThen(toKnown(answer, false, settings), (caller) => ({ caller, setCookie: cookie }));
 }
 
 /** A header value (RFC 9110, section 5.5), without what a line break would add. */
 const fieldSyntax = /^[\t\x20-\x7e]+$/;
 
-function ask(authorize: Authorize, context: AuthorizeContext): Authorization | Promise<Authorization> {
+function ask(authorize: Authorize, context: AuthorizeContext): Soon<Authorization> {
   try {
     return authorize(context);
   } catch (cause) {
@@ -128,20 +131,12 @@ function authorizeFailed(cause: unknown): ProxyError {
   return new ProxyError("authorize_failed", { cause, log: "authorize failed, so the call was refused" });
 }
 
-function isPromise<T>(value: T | Promise<T>): value is Promise<T> {
-  return typeof value === "object" && value !== null && "then" in value;
-}
-
-async function toKnown({ id, group, limits }: Caller, isPublic: boolean, settings: Settings): Promise<KnownCaller> {
+function toKnown({ id, group, limits }: Caller, isPublic: boolean, settings: Settings): Soon<KnownCaller> {
   const { hashes } = settings;
-  const hash = hashes.of(`caller ${id}`);
-  return {
-    id,
-    hash: isPromise(hash) ? await hash : hash,
-    isPublic,
-    group: typeof group === "string" && group !== "" ? await hashes.of(`group ${group}`) : undefined,
-    limits: limitsOf(limits, settings),
-  };
+  const named = typeof group === "string" && group !== "" ? hashes.of(`group ${group}`) : undefined;
+  return andThen(hashes.of(`caller ${id}`), (hash) =>
+    andThen(named, (groupHash) => ({ id, hash, isPublic, group: groupHash, limits: limitsOf(limits, settings) })),
+  );
 }
 
 /** What a caller may do; limits that are none are refused rather than read as none. */

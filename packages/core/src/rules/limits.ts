@@ -2,15 +2,14 @@ import type { Call } from "../call.ts";
 import { type ErrorCode, ProxyError, retryAfter } from "../errors.ts";
 import type { HeaderList } from "../head.ts";
 import type { Settings } from "../options.ts";
-import type { Admission, Admitted, Counter, Hold, Outcome, Slot } from "../store.ts";
+import { type Soon, andThen } from "../soon.ts";
+import type { Admission, Admitted, Hold, Outcome, Slot } from "../store.ts";
 import type { KnownCaller } from "./caller.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { accountOf } from "./account.ts";
-import type { LimitSet } from "./limit-set.ts";
 import type { Micros, Price } from "./price.ts";
 import { rateHeaders } from "./rate-headers.ts";
-
-const windows = { second: 1000, minute: 60_000, hour: 3_600_000, day: 86_400_000 } as const;
+import { type NamedCounter, type Scope, createCounter } from "./scope.ts";
 
 /** What a call asks for. */
 export interface Request {
@@ -29,12 +28,13 @@ export interface Grant {
   readonly recalled: string | undefined;
 }
 
-/** One set of limits and whom it holds for. */
-interface Scope {
-  readonly name: string;
-  readonly label: string;
-  readonly limits: LimitSet;
+/** What one call asks the store, its rates with the names that the answer gives them. */
+interface NamedAdmission extends Admission {
+  readonly counters: readonly NamedCounter[];
 }
+
+/** What calls get that nothing counts. */
+export const uncounted: Grant = { hold: undefined, headers: [], recalled: undefined };
 
 /** Asks the store for rates alone, before a body is read. */
 export async function admitRates(request: Request, settings: Settings): Promise<HeaderList> {
@@ -55,43 +55,39 @@ export interface Ask {
 }
 
 /** Asks the store for rates, places and money at once; throws 402, 403, 429 or 500. */
-export async function admitCall(request: Request, ask: Ask, settings: Settings): Promise<Grant> {
-  if (!isCounted(request.call)) return nothing;
-  const scopes = await scopesOf(request, settings);
-  const counters = ask.rates ? countersOf(request, scopes, settings) : [];
-  const hold = holdOf(request, scopes, ask, settings);
-  const gate = await gateKey(settings);
-  const { headers, recalled } = await askStore({ gate, recall: ask.recall, counters, hold }, settings);
-  return { hold: recalled === undefined ? hold : undefined, headers, recalled };
+export function admitCall(request: Request, ask: Ask, settings: Settings): Soon<Grant> {
+  return andThen(scopesOf(request, settings), (scopes) => {
+    const counters = ask.rates ? countersOf(request, scopes, settings) : [];
+    const hold = holdOf(request, scopes, ask, settings);
+    return andThen(gateKey(settings), (gate) => askStore({ gate, recall: ask.recall, counters, hold }, settings));
+  });
 }
 
 /** While something stands here, nothing that spends is admitted. */
-export async function gateKey(settings: Settings): Promise<string> {
-  const hash = settings.hashes.of("gate");
-  return `keyway:2:paused:${typeof hash === "string" ? hash : await hash}`;
+export function gateKey(settings: Settings): Soon<string> {
+  return andThen(settings.hashes.of("gate"), (hash) => `keyway:2:paused:${hash}`);
 }
 
-async function askStore(
-  admission: Admission,
-  settings: Settings,
-): Promise<{ headers: HeaderList; recalled: string | undefined }> {
-  if (admission.counters.length === 0 && admission.hold === undefined) return { headers: [], recalled: undefined };
-  const answer = await askToAdmit(admission, settings);
-  if (answer.ok) return { headers: rateHeaders(admission.counters, answer.allowances), recalled: undefined };
-  if (answer.why === "recall") return { headers: [], recalled: answer.value };
-  throw refuse(answer, admission);
+function askStore(admission: NamedAdmission, settings: Settings): Soon<Grant> {
+  const { counters, hold } = admission;
+  if (counters.length === 0 && hold === undefined) return uncounted;
+  return settings
+    .askStore((store) => store.admit(admission))
+    .then(
+      (answer) => toGrant(answer, admission),
+      (error: unknown) => {
+        // A store that was too slow may still have taken the hold, so it is given back.
+        if (hold !== undefined)
+          settings.askStore((store) => store.settle({ hold: hold.id }, "release")).catch(() => undefined);
+        throw error;
+      },
+    );
 }
 
-/** A store that was too slow may still have taken the hold, so it is given back. */
-async function askToAdmit(admission: Admission, settings: Settings): Promise<Admitted> {
-  try {
-    return await settings.askStore((store) => store.admit(admission));
-  } catch (error) {
-    const { hold } = admission;
-    if (hold !== undefined)
-      settings.askStore((store) => store.settle({ hold: hold.id }, "release")).catch(() => undefined);
-    throw error;
-  }
+function toGrant(answer: Admitted, { counters, hold }: NamedAdmission): Grant {
+  if (answer.ok) return { hold, headers: rateHeaders(counters, answer.allowances), recalled: undefined };
+  if (answer.why === "recall") return { hold: undefined, headers: [], recalled: answer.value };
+  throw refuse(answer, counters);
 }
 
 /** What a finished call came to; undefined when it does not end a job. */
@@ -116,7 +112,7 @@ function holdOf(
   settings: Settings,
 ): Hold | undefined {
   if (!spends(call)) return undefined;
-  const slots = places ? scopes.flatMap(({ name, limits }) => slotOf(call, name, limits)) : [];
+  const slots = places ? slotsOf(call, scopes) : [];
   if (slots.length === 0 && micros === undefined) return undefined;
   const { connect, finish, head, jobLease, openLease, runHead, streamIdle } = settings.timeouts;
   // A job's lease begins when its submit is answered: until then a crash must not hold its place for a day.
@@ -126,17 +122,25 @@ function holdOf(
     : call.kind === "submit"
       ? Math.min(jobLease, submitLease)
       : runHead + streamIdle;
-  const counted = scopes.filter(({ label, limits }) => countsMoney(call, label, limits, micros));
+  const counted = scopes.filter((scope) => countsMoney(call, scope, micros));
   const now = settings.now();
   const accounts = counted.map(({ name, limits }) => accountOf(name, limits.budget, now));
   const { perUnit, perSecond } = price ?? { perUnit: undefined, perSecond: undefined };
-  // Node makes a UUID of twenty pieces that stay apart in memory; replacing makes it one string.
-  const id = crypto.randomUUID().replaceAll("-", "");
-  return { id, micros: micros ?? 0, perUnit, perSecond, accounts, slots, leaseMs };
+  return { id: nextId(), micros: micros ?? 0, perUnit, perSecond, accounts, slots, leaseMs };
+}
+
+let ids = 0;
+let here = "";
+
+/** Unlike every other, in this process and beside it. Some platforms have no random numbers before the first request. */
+function nextId(): string {
+  if (here === "") here = crypto.randomUUID();
+  ids += 1;
+  return `${here}:${ids}`;
 }
 
 /** A job without a price stands in the accounts too, at no cost: that is where open jobs are looked for. */
-function countsMoney(call: Call, label: string, { budget }: LimitSet, micros: Micros | undefined): boolean {
+function countsMoney(call: Call, { label, limits: { budget } }: Scope, micros: Micros | undefined): boolean {
   const always = label === "caller" || label === "global";
   return micros === undefined ? always && call.kind === "submit" : always || budget !== undefined;
 }
@@ -147,69 +151,33 @@ export function spends({ kind }: Call): boolean {
 }
 
 /** Calls that some limit counts; polls, results and cancels are none. */
-function isCounted(call: Call): boolean {
+export function isCounted(call: Call): boolean {
   return spends(call) || call.kind === "token" || call.kind === "upload";
 }
-
-const nothing: Grant = { hold: undefined, headers: [], recalled: undefined };
 
 /** Calls that stay open and are asked about while they do. */
 export function isOpen({ kind }: Call): boolean {
   return kind === "stream" || kind === "realtime";
 }
 
-function slotOf(call: Call, name: string, { jobs, streams }: LimitSet): Slot[] {
-  if (call.kind === "submit" && jobs !== undefined) return [{ key: `keyway:2:jobs:${name}`, max: jobs }];
-  if (isOpen(call) && streams !== undefined) return [{ key: `keyway:2:streams:${name}`, max: streams }];
-  return [];
-}
-
-async function scopesOf({ call, caller, endpoint }: Request, settings: Settings): Promise<readonly Scope[]> {
-  if (!spends(call) && call.kind !== "token") return [];
-  const hash = settings.hashes.of("global");
-  const everybody = typeof hash === "string" ? hash : await hash;
-  const scopes: Scope[] = [
-    { name: `caller:${caller.hash}`, label: "caller", limits: caller.limits },
-    { name: `global:${everybody}`, label: "global", limits: settings.limits.global },
-  ];
-  if (caller.group !== undefined) scopes.push({ name: `group:${caller.group}`, label: "group", limits: caller.limits });
-  if (endpoint?.limits === undefined) return scopes;
-  const pattern = await settings.hashes.of(`endpoint ${endpoint.pattern}`);
-  const { caller: own, global } = endpoint.limits;
-  if (own !== undefined)
-    scopes.push({ name: `endpoint:${pattern}:caller:${caller.hash}`, label: "endpoint", limits: own });
-  if (global !== undefined) scopes.push({ name: `endpoint:${pattern}`, label: "endpoint-global", limits: global });
-  return scopes;
-}
-
-function countersOf(
-  { call, caller }: Request,
-  scopes: readonly Scope[],
-  settings: Settings,
-): readonly (Counter & { label: string })[] {
-  if (call.kind === "upload") {
-    if (settings.uploads === false) throw new ProxyError("uploads_refused");
-    return [
-      {
-        key: `keyway:2:uploads:caller:${caller.hash}`,
-        max: settings.uploads.perMinute,
-        windowMs: windows.minute,
-        label: "uploads",
-      },
-    ];
+function slotsOf(call: Call, scopes: readonly Scope[]): Slot[] {
+  const slots: Slot[] = [];
+  for (const { jobs, streams } of scopes) {
+    if (call.kind === "submit" && jobs !== undefined) slots.push(jobs);
+    if (isOpen(call) && streams !== undefined) slots.push(streams);
   }
-  return scopes.flatMap(({ name, label, limits: { requests } }) =>
-    requests === undefined
-      ? []
-      : [
-          {
-            key: `keyway:2:requests:${requests.per}:${name}`,
-            max: requests.max,
-            windowMs: windows[requests.per],
-            label,
-          },
-        ],
-  );
+  return slots;
+}
+
+function scopesOf({ call, caller, endpoint }: Request, settings: Settings): Soon<readonly Scope[]> {
+  return spends(call) || call.kind === "token" ? settings.scopes.of(caller, endpoint) : [];
+}
+
+function countersOf({ call, caller }: Request, scopes: readonly Scope[], settings: Settings): NamedCounter[] {
+  if (call.kind !== "upload") return scopes.flatMap(({ requests }) => requests ?? []);
+  if (settings.uploads === false) throw new ProxyError("uploads_refused");
+  const { perMinute: max } = settings.uploads;
+  return [createCounter("uploads", `keyway:2:uploads:caller:${caller.hash}`, { max, per: "minute" })];
 }
 
 const refusals: Readonly<Record<Refused["why"], ErrorCode>> = {
@@ -222,7 +190,7 @@ const refusals: Readonly<Record<Refused["why"], ErrorCode>> = {
 
 type Refused = Exclude<Admitted, { ok: true } | { why: "recall" }>;
 
-function refuse(answer: Refused, { counters }: Admission): ProxyError {
+function refuse(answer: Refused, counters: readonly NamedCounter[]): ProxyError {
   const code = refusals[answer.why];
   if (answer.why === "full")
     return new ProxyError(code, { log: "the store is full of open holds: raise maxKeys, or use a shared store" });

@@ -1,4 +1,5 @@
 import { ProxyError } from "../errors.ts";
+import type { Soon } from "../soon.ts";
 
 /** Computes a price from the input, in US dollars. */
 export type PriceFunction = (input: unknown, context: { readonly endpoint: string }) => number | Promise<number>;
@@ -79,8 +80,11 @@ export function isFree({ reserve, perUnit, perSecond, perMinute }: Price): boole
 }
 
 /** What to set aside; a price function that fails or answers no amount refuses the call. */
-export async function reserveOf({ reserve }: Price, input: unknown, endpoint: string): Promise<Micros> {
-  if (typeof reserve === "number") return reserve;
+export function reserveOf({ reserve }: Price, input: unknown, endpoint: string): Soon<Micros> {
+  return typeof reserve === "number" ? reserve : askForPrice(reserve, input, endpoint);
+}
+
+async function askForPrice(reserve: PriceFunction, input: unknown, endpoint: string): Promise<Micros> {
   try {
     const usd = await reserve(input, { endpoint });
     if (isAmount(usd)) return toMicros(usd);

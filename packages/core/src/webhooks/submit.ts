@@ -2,6 +2,7 @@ import { ProxyError } from "../errors.ts";
 import type { Head } from "../head.ts";
 import type { JobOrigin } from "../job.ts";
 import type { Settings } from "../options.ts";
+import { type Soon, andThen } from "../soon.ts";
 import { deliveryUrl } from "./option.ts";
 
 /** The query parameter of the app's own webhook URL that holds the sealed origin of a job. */
@@ -18,19 +19,16 @@ export interface Subscribed {
 }
 
 /** Tells fal where to deliver a new job's result, unless the caller was let choose himself. */
-export async function subscribe(
-  query: string | null,
-  origin: JobOrigin,
-  head: Head,
-  settings: Settings,
-): Promise<Subscribed> {
+export function subscribe(query: string | null, origin: JobOrigin, head: Head, settings: Settings): Soon<Subscribed> {
   const { webhooks } = settings;
   if (webhooks === undefined || new URLSearchParams(query ?? "").has("fal_webhook")) return { query, delivers: false };
   const url = deliveryUrl(head, webhooks, settings);
   if (url === undefined) return { query, delivers: true };
-  url.searchParams.set(tagName, await webhooks.tags.seal(origin));
-  const parameter = `fal_webhook=${encodeURIComponent(url.href)}`;
-  return { query: query === null || query === "" ? parameter : `${query}&${parameter}`, delivers: true };
+  return andThen(webhooks.tags.seal(origin), (tag) => {
+    url.searchParams.set(tagName, tag);
+    const parameter = `fal_webhook=${encodeURIComponent(url.href)}`;
+    return { query: query === null || query === "" ? parameter : `${query}&${parameter}`, delivers: true };
+  });
 }
 
 /** The query of a submit whose caller names where its result is posted: only where the app said so, and written anew. */

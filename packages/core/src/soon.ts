@@ -1,0 +1,15 @@
+/**
+ * A value, or the promise of one. What is there at once is passed on at once: an `await` costs a turn of the queue and its bookkeeping
+ * even where there is nothing to wait for, and a status poll met a dozen of them.
+ */
+export type Soon<T> = T | Promise<T>;
+
+/** Whether it has to be waited for. */
+export function isPending<T>(value: Soon<T>): value is Promise<T> {
+  return typeof value === "object" && value !== null && "then" in value;
+}
+
+/** Goes on with the value, now or when it is there. */
+export function andThen<T, Next>(value: Soon<T>, next: (value: T) => Soon<Next>): Soon<Next> {
+  return isPending(value) ? value.then(next) : next(value);
+}
