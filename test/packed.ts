@@ -50,7 +50,7 @@ async function saysWhatIsMissing(): Promise<void> {
 }
 
 async function answersCalls(upstream: string): Promise<void> {
-  const gateway = start(["serve", "--port", "0"], { ...three, KEYWAY_UPSTREAM: upstream });
+  const gateway = start(["serve", "--dev", "--port", "0"], { ...three, KEYWAY_UPSTREAM: upstream });
   const url = await lineOf(gateway, /gateway is at (\S+)/);
   deepEqual([await call(url, three.KEYWAY_TOKEN), await call(url, "another-token-01234")], [200, 401]);
   const doctor = start(["doctor", url, "--online"], { ...three, KEYWAY_UPSTREAM: upstream });
@@ -68,7 +68,7 @@ async function readsTypeScript(upstream: string): Promise<void> {
 const config: GatewayConfig = { authorize: ({ headers }) => (headers.has("authorization") ? { id: "ada" } : null), endpoints: ["demo/**"] };
 export default defineConfig(config);`,
   );
-  const gateway = start(["serve", "--port", "0"], { FAL_KEY: three.FAL_KEY, KEYWAY_UPSTREAM: upstream });
+  const gateway = start(["serve", "--dev", "--port", "0"], { FAL_KEY: three.FAL_KEY, KEYWAY_UPSTREAM: upstream });
   equal(await call(await lineOf(gateway, /gateway is at (\S+)/), "anything"), 200);
 }
 

@@ -12,6 +12,11 @@ vi.setConfig({ testTimeout: 60_000 });
 export const key = "fal-key-id:fal-key-secret-0123456789";
 export const token = "token-0123456789abcdef";
 
+/** What makes a gateway call an emulator, or another upstream of the tests. */
+export function leadTo(upstream: { readonly url: string }): Readonly<Record<string, string>> {
+  return { KEYWAY_UPSTREAM: upstream.url, NODE_ENV: "development" };
+}
+
 /** A gateway's environment; nothing of the test's own environment that could steer it. */
 export const settings = { FAL_KEY: key, KEYWAY_TOKEN: token, KEYWAY_ENDPOINTS: "demo/**", KEYWAY_PORT: "0" };
 

@@ -6,7 +6,7 @@ import { leaveNothingOpen } from "../conformance/leftovers.ts";
 import { hasNginx, startNginx } from "../nginx.ts";
 import { startUpstream } from "../upstream.ts";
 import { type HeaderLine, send } from "../wire.ts";
-import { key, start, startGateway, token } from "./command.ts";
+import { key, leadTo, start, startGateway, token } from "./command.ts";
 
 // The files that docs/gateway.md and the package's README show are checked and run.
 
@@ -44,7 +44,7 @@ it("the config with two teams knows both and nobody else", async () => {
   const upstream = await startUpstream();
   onTestFinished(() => upstream.close());
   const gateway = start(["serve", "--port", "0"], {
-    env: { KEYWAY_UPSTREAM: upstream.url, SEARCH_TOKEN: "of-search", ADS_TOKEN: "of-ads" },
+    env: { ...leadTo(upstream), SEARCH_TOKEN: "of-search", ADS_TOKEN: "of-ads" },
     files: { "keyway.config.ts": configs[0] ?? "" },
   });
   const url = await gateway.line(/gateway is at (\S+)/);
@@ -57,7 +57,8 @@ if (!hasNginx) console.log("skipped: nginx is not installed");
 it.skipIf(!hasNginx)("behind nginx, as the page sets it up, calls, handshakes and the doctor go through", async () => {
   const upstream = await startUpstream();
   onTestFinished(() => upstream.close());
-  const gateway = await startGateway(["--trust-proxy", "1"], { env: { KEYWAY_UPSTREAM: upstream.url } });
+  const files = { "keyway.config.mjs": `export default { upstream: ${JSON.stringify(upstream.option)} };` };
+  const gateway = await startGateway(["--trust-proxy", "1"], { files });
   const nginx = await startNginx(gateway.url, asShown);
   onTestFinished(() => nginx.close());
   const url = `${nginx.origin}/api/fal/proxy`;

@@ -7,7 +7,7 @@ import { leaveNothingOpen } from "../conformance/leftovers.ts";
 import { freePort } from "../store/redis-server.ts";
 import { startFakeRedis } from "../store/fake-redis.ts";
 import { always, listenOnFreePort, startUpstream } from "../upstream.ts";
-import { key, start, startGateway, token } from "./command.ts";
+import { key, leadTo, start, startGateway, token } from "./command.ts";
 import { useEmulator } from "./emulator.ts";
 
 leaveNothingOpen();
@@ -48,7 +48,7 @@ const refusal = (code: string): string => JSON.stringify({ message: "no", detail
 describe("keyway doctor", () => {
   it("finds nothing to mend in a gateway that is set up well, and learns from its login where calls go", async () => {
     const files = { "keyway.config.mjs": "export default { webhooks: { onResult() {} } };" };
-    const { url } = await startGateway([], { env: { KEYWAY_UPSTREAM: emulator.url }, files });
+    const { url } = await startGateway([], { env: leadTo(emulator), files });
     const [code, said] = await examine([url, "--online"], { KEYWAY_TOKEN: token, KEYWAY_UPSTREAM: emulator.url });
     expect(code).toBe(0);
     expect(said).toMatch(
@@ -118,7 +118,7 @@ describe("keyway doctor", () => {
     expect(said).toMatch(
       /warning +upgrade +a WebSocket handshake arrives as a plain request .*\n +mend: .*proxy\.upgrade/,
     );
-    const { url } = await startGateway([], { env: { KEYWAY_UPSTREAM: emulator.url } });
+    const { url } = await startGateway([], { env: leadTo(emulator) });
     const [code, other] = await examine([url], { KEYWAY_COOKIE: "session=ada" });
     expect([code, other]).toEqual([
       1,

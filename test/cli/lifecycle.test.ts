@@ -9,7 +9,7 @@ import { freePort } from "../store/redis-server.ts";
 import { type Upstream, startUpstream } from "../upstream.ts";
 import { createSigner } from "../webhooks/signer.ts";
 import { type HeaderLine, type Incoming, open, send } from "../wire.ts";
-import { type Command, type Surroundings, settings, start, startGateway, token } from "./command.ts";
+import { type Command, type Surroundings, leadTo, settings, start, startGateway, token } from "./command.ts";
 
 leaveNothingOpen();
 
@@ -21,7 +21,7 @@ const authorization = `Bearer ${token}`;
 async function stage(surroundings: Surroundings = {}): Promise<{ upstream: Upstream; gateway: Gateway }> {
   const upstream = await startUpstream();
   onTestFinished(() => upstream.close());
-  const env = { KEYWAY_UPSTREAM: upstream.url, KEYWAY_DRAIN: "15", ...surroundings.env };
+  const env = { ...leadTo(upstream), KEYWAY_DRAIN: "15", ...surroundings.env };
   return { upstream, gateway: await startGateway([], { ...surroundings, env }) };
 }
 
@@ -238,7 +238,7 @@ describe("F29: nobody can hear it, and it goes on", () => {
     const port = await freePort();
     const upstream = await startUpstream();
     onTestFinished(() => upstream.close());
-    const env = { ...settings, KEYWAY_UPSTREAM: upstream.url, KEYWAY_PORT: String(port) };
+    const env = { ...settings, ...leadTo(upstream), KEYWAY_PORT: String(port) };
     const { child, exit } = start(["serve", "--log"], { env, stdout: full });
     const gateway = { url: `http://127.0.0.1:${port}/api/fal/proxy` };
     while ((await run(gateway).catch(() => undefined))?.status !== 200)

@@ -5,7 +5,7 @@ import { createAuthority } from "../certificates.ts";
 import { leaveNothingOpen } from "../conformance/leftovers.ts";
 import { startUpstream } from "../upstream.ts";
 import { send } from "../wire.ts";
-import { type Surroundings, key, start, startGateway, token } from "./command.ts";
+import { type Surroundings, key, leadTo, start, startGateway, token } from "./command.ts";
 import { useEmulator } from "./emulator.ts";
 
 leaveNothingOpen();
@@ -18,11 +18,13 @@ function startOnEmulator(
   args: readonly string[] = [],
   surroundings: Surroundings = {},
 ): ReturnType<typeof startGateway> {
-  return startGateway(args, { ...surroundings, env: { KEYWAY_UPSTREAM: emulator.url, ...surroundings.env } });
+  return startGateway(args, { ...surroundings, env: { ...leadTo(emulator), ...surroundings.env } });
 }
 
+/** A call in header form, or in path form with an empty target. */
 function post(url: string, target: string, authorization?: string): ReturnType<typeof fetch> {
-  const headers = { "content-type": "application/json", "x-fal-target-url": target };
+  const named = target === "" ? {} : { "x-fal-target-url": target };
+  const headers = { "content-type": "application/json", ...named };
   const who = authorization === undefined ? headers : { ...headers, authorization };
   return fetch(url, { method: "POST", headers: { ...who, connection: "close" }, body: '{"prompt":"x"}' });
 }
@@ -147,6 +149,39 @@ describe("keyway serve", () => {
     });
     await new Promise((resolve, reject) => socket.on("open", resolve).on("error", reject));
     await new Promise((resolve) => socket.on("close", resolve).close());
+  });
+
+  it.each([
+    ["nothing is said", [], {}, true],
+    ["NODE_ENV says something else", [], { NODE_ENV: "test" }, true],
+    ["NODE_ENV=development", [], { NODE_ENV: "development" }, false],
+    ["--dev, whatever NODE_ENV says", ["--dev"], { NODE_ENV: "production" }, false],
+  ] as const)("is in production or not: %s", async (_what, args, env, production) => {
+    const config = `console.log("the file sees", process.env.NODE_ENV);
+      export default { upstream: { url: "${emulator.url}", key: "emulator" } };`;
+    const { url, said } = await startGateway(args, { env, files: { "keyway.config.mjs": config } });
+    const submitted = await post(`${url}/queue.fal.run/demo/echo`, "", `Bearer ${token}`);
+    const { code, status_url: status } = (await submitted.json()) as Record<string, string>;
+    expect((await post(`${url}/fal.run/demo/echo`, "", `Bearer ${token}`)).status).toBe(200);
+    if (production) {
+      expect([submitted.status, code]).toEqual([500, "public_url_missing"]);
+      expect(said()).toContain("Add it: --public-url https://fal.example/api/fal/proxy, or --dev");
+      expect(said()).not.toContain("development");
+    } else {
+      expect(status?.startsWith(`${url}/queue.fal.run/demo/echo/requests/`)).toBe(true);
+      expect(said()).toContain("[keyway] development mode: for this machine only");
+    }
+    expect(said()).toContain(`the file sees ${production ? "production" : "development"}`);
+  });
+
+  it("in production a public URL on this machine is as good as any", async () => {
+    const files = { "keyway.config.mjs": `export default { upstream: { url: "${emulator.url}", key: "emulator" } };` };
+    const publicUrl = "http://127.0.0.1:4200/api/fal/proxy";
+    const { url, said } = await startGateway(["--public-url", publicUrl, "--daily-requests", "9"], { files });
+    const submitted = await post(`${url}/queue.fal.run/demo/echo`, "", `Bearer ${token}`);
+    const { status_url: status } = (await submitted.json()) as Record<string, string>;
+    expect(status?.startsWith(`${publicUrl}/queue.fal.run/`)).toBe(true);
+    expect(said()).not.toContain("[keyway]");
   });
 
   it("counts the day's cap over all callers", async () => {

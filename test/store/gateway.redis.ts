@@ -1,5 +1,5 @@
 import { expect, it, onTestFinished } from "vitest";
-import { key, start, startGateway, token } from "../cli/command.ts";
+import { key, leadTo, start, startGateway, token } from "../cli/command.ts";
 import { startUpstream } from "../upstream.ts";
 import { send } from "../wire.ts";
 import { startRedis } from "./redis-server.ts";
@@ -9,7 +9,7 @@ it("two gateways on one Redis share the day's cap, and are ready only while it a
   onTestFinished(() => redis.close());
   const upstream = await startUpstream();
   onTestFinished(() => upstream.close());
-  const env = { KEYWAY_UPSTREAM: upstream.url, KEYWAY_REDIS_URL: `redis://127.0.0.1:${redis.port}` };
+  const env = { ...leadTo(upstream), KEYWAY_REDIS_URL: `redis://127.0.0.1:${redis.port}` };
   const pair = await Promise.all([1, 2].map(() => startGateway(["--daily-requests", "3"], { env })));
   const statuses = [];
   for (const { url } of [...pair, ...pair]) {

@@ -72,11 +72,15 @@ function toEndpoints(list: string | undefined, { endpoints }: GatewayConfig): Ke
   throw invalidOption("nothing may be called yet. Add a line to the environment: KEYWAY_ENDPOINTS=fal-ai/flux/**");
 }
 
-/** A gateway without a key would answer 500 to everything, so it does not start. */
+/** A gateway without a key would answer 500 to everything, and one that was meant for an emulator would spend: neither starts. */
 function checkKey({ apiKey, upstream }: GatewayConfig): void {
   const { KEYWAY_UPSTREAM: emulator = "", NODE_ENV: mode } = process.env;
-  const isEmulated = emulator !== "" && mode !== "production";
-  if (apiKey === undefined && upstream === undefined && !isEmulated && keyFromEnvironment() === undefined)
+  if (upstream !== undefined) return;
+  if (emulator !== "" && mode === "production")
+    throw invalidOption(
+      "KEYWAY_UPSTREAM leads to an emulator, and in production calls go to fal.ai: add --dev, or take KEYWAY_UPSTREAM out",
+    );
+  if (apiKey === undefined && emulator === "" && keyFromEnvironment() === undefined)
     throw invalidOption("there is no key. Add a line to the environment: FAL_KEY=<key id>:<key secret>");
 }
 

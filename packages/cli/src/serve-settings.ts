@@ -17,7 +17,8 @@ type ServeSetting =
   | "tlsCert"
   | "tlsKey"
   | "drain"
-  | "log";
+  | "log"
+  | "dev";
 
 /** Where `keyway serve` takes each of its settings from. */
 export const serveSettings: Readonly<Record<ServeSetting, Setting>> = {
@@ -73,4 +74,5 @@ export const serveSettings: Readonly<Record<ServeSetting, Setting>> = {
     help: "how long open calls may go on after SIGTERM; default 30",
   },
   log: { flag: "log", env: ["KEYWAY_LOG"], help: "one line of JSON per decision and finished call" },
+  dev: { flag: "dev", env: [], help: "to try it on this machine; so does NODE_ENV=development" },
 };

@@ -5,6 +5,7 @@ import { describeSettings, readArguments } from "./flags.ts";
 import { type Gateway, createGateway } from "./gateway.ts";
 import { type GatewaySettings, resolveGateway } from "./gateway-settings.ts";
 import { serveSettings } from "./serve-settings.ts";
+import { chooseMode } from "./mode.ts";
 import { openSharedStore } from "./shared-store.ts";
 
 const settings = Object.values(serveSettings);
@@ -16,6 +17,8 @@ const help = `keyway serve: a gateway to fal.ai that holds the key
 Each setting is a flag, a variable of the environment, or a field of the config file; they count in this order.
 
 ${describeSettings(settings)}
+
+It runs in production mode. With --dev the Host header is believed where it is private, and KEYWAY_UPSTREAM leads to a local emulator.
 
 It answers /healthz (the process lives) and /readyz (calls would be let in), and every call below its mount, WebSockets too.
 
@@ -30,6 +33,7 @@ export async function serve(args: readonly string[]): Promise<0 | 1> {
     console.log(help);
     return 0;
   }
+  chooseMode(read.isOn(serveSettings.dev));
   const resolved = resolveGateway(read, await loadConfig(read.given(serveSettings.config)));
   const { gateway, closeStore } = await build(resolved);
   try {
@@ -60,14 +64,22 @@ async function build(resolved: GatewaySettings): Promise<{ gateway: Gateway; clo
 
 /** What `check()` finds, in the words of the command line. */
 function tell(keyway: Keyway, { limits }: KeywayOptions): void {
+  const { production } = keyway.transport;
+  if (!production) console.error("[keyway] development mode: for this machine only, not for strangers");
   for (const { level, option, message } of keyway.check()) {
     if (option === "upstream") console.log(message);
     if (level === "info") continue;
-    if (option !== "limits.global.budget") console.error(`[keyway] ${option}: ${message}`);
+    if (option === "publicUrl") console.error(noPublicUrl);
+    else if (option !== "limits.global.budget") console.error(`[keyway] ${option}: ${message}`);
     else if (limits?.global?.requests === undefined)
-      console.error("[keyway] no cap for all callers together is stated. Add one: --daily-requests 1000");
+      console.error(production ? "[keyway] such a cap as a flag: --daily-requests 1000" : noCap);
   }
 }
+
+const noPublicUrl =
+  "[keyway] no public URL is stated, so callers with cookies, WebSockets of pages and submits in path form are refused. Add it: --public-url https://fal.example/api/fal/proxy, or --dev to try it on this machine";
+/** In production Keyway itself says it. */
+const noCap = "[keyway] no cap for all callers together is stated. Add one: --daily-requests 1000";
 
 const signals = { SIGINT: 130, SIGTERM: 143 } as const;
 
