@@ -1,3 +1,4 @@
+import { createServer } from "node:http";
 import { createFalClient } from "@fal-ai/client";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { WebSocket } from "ws";
@@ -91,6 +92,23 @@ describe("keyway serve", () => {
       expect([answer.status, ((await answer.json()) as { code: string }).code]).toEqual([404, "route_not_found"]);
       expect((await shakeHands(`${origin}${path}/fal.run/demo/realtime/realtime`, `Bearer ${token}`)).status).toBe(404);
     }
+  });
+
+  it("answers a call that offers another protocol than WebSocket, as curl --http2 does, where Node can", async () => {
+    const { url } = await startOnEmulator();
+    const answer = await send(`${url}/fal.run/demo/echo`, {
+      method: "POST",
+      headers: [
+        ["authorization", `Bearer ${token}`],
+        ["content-type", "application/json"],
+        ["connection", "Upgrade, HTTP2-Settings"],
+        ["upgrade", "h2c"],
+        ["http2-settings", "AAMAAABkAAQAAP__"],
+      ],
+      body: '{"a":1}',
+    });
+    const ignores = "shouldUpgradeCallback" in createServer();
+    expect([answer.status, answer.body.toString()]).toEqual(ignores ? [200, '{"a":1}'] : [405, expect.any(String)]);
   });
 
   it("keeps a job when the token it was made with is taken out", async () => {

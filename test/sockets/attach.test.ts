@@ -2,6 +2,7 @@ import { once } from "node:events";
 import { type IncomingMessage, type Server, createServer } from "node:http";
 import { type Socket, connect } from "node:net";
 import type { Duplex } from "node:stream";
+import { text } from "node:stream/consumers";
 import { createKeyway } from "@keyway/core";
 import { attach, attachOnLoad, attachToServers, createNodeProxy } from "@keyway/node";
 import { afterEach, describe, expect, it } from "vitest";
@@ -57,6 +58,44 @@ async function connected(url: string): Promise<{ socket: WebSocket; said: string
   return { socket, said };
 }
 
+/** Answers a request with its path and body. */
+function createEchoServer(): Server {
+  return createServer((request, response) => {
+    text(request).then(
+      (body) => response.end(`[${request.url} ${body}]`),
+      () => undefined,
+    );
+  });
+}
+
+/** curl's offer of HTTP/2 with a body, and a request behind it; a Node that cannot ask refuses the offer. */
+async function expectPlain(server: Server, url: string): Promise<void> {
+  const socket = connect(Number(new URL(url).port), "127.0.0.1").setEncoding("utf8");
+  const read = async (): Promise<string> => String((await once(socket, "data"))[0]);
+  const offer = "connection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABkAAQAAP__\r\n";
+  socket.write(`POST /one HTTP/1.1\r\nhost: x\r\n${offer}content-length: 5\r\n\r\n`);
+  if (!isAsked(server)) expect(await read()).toMatch(/^HTTP\/1\.1 404 /);
+  else {
+    socket.write("first");
+    expect(await read()).toMatch(/^HTTP\/1\.1 200 OK\r\n[^]*\[\/one first\]$/);
+    socket.write("GET /two HTTP/1.1\r\nhost: x\r\n\r\n");
+    expect(await read()).toMatch(/^HTTP\/1\.1 200 OK\r\n[^]*\[\/two \]$/);
+  }
+  socket.destroy();
+}
+
+/** Everything that is answered to these bytes. */
+function answered(url: string, bytes: string): Promise<string> {
+  const socket = connect(Number(new URL(url).port), "127.0.0.1");
+  socket.write(bytes);
+  return text(socket);
+}
+
+/** Whether this Node asks a server if an upgrade is one. */
+function isAsked(server: Server): boolean {
+  return "shouldUpgradeCallback" in server;
+}
+
 describe("attach(server, keyway)", () => {
   it("answers upgrades on a server where nobody listens for them, and leaves requests alone", async () => {
     const { keyway } = await startGreeter();
@@ -68,6 +107,25 @@ describe("attach(server, keyway)", () => {
       await fetch(url.replace("ws:", "http:"), { headers: { connection: "close" } }).then((got) => got.text()),
     ).toBe("page");
     expect((await connected(`${url}/chat`)).said).toBe(404);
+  });
+
+  it("what is no WebSocket stays a plain request, with its body and the next one behind it", async () => {
+    const { keyway } = await startGreeter();
+    const server = createEchoServer();
+    attach(server, keyway);
+    await expectPlain(server, await start(server));
+  });
+
+  it("what is no WebSocket reaches a listener that takes it, and an own choice of the app's is kept", async () => {
+    const { keyway } = await startGreeter();
+    const h2c = "GET / HTTP/1.1\r\nhost: x\r\nconnection: upgrade, close\r\nupgrade: h2c\r\n\r\n";
+    const taken = createServer().on("upgrade", (_request, socket) => socket.end("HTTP/1.1 101 Mine\r\n\r\n"));
+    const choosing = createServer({ shouldUpgradeCallback: () => false }, (_request, response) => response.end("page"));
+    for (const server of [taken, choosing]) attach(server, keyway);
+    expect(await answered(await start(taken), h2c)).toContain("101 Mine");
+    const url = await start(choosing);
+    expect(await answered(url, h2c)).toContain(isAsked(choosing) ? "page" : "404");
+    if (isAsked(choosing)) expect((await connected(url + path)).said).toBe(200);
   });
 
   it("comes before a listener that destroys every upgrade, as Next does on its routes", async () => {
@@ -193,6 +251,8 @@ describe("attachToServers(keyway)", () => {
     expect((await connected(url + path)).said).toBe("hello");
     expect((await connected(`${url}/fal.run/demo/echo/realtime`)).said).toBe(404);
     expect(asked).toHaveLength(1);
+    const other = createEchoServer();
+    await expectPlain(other, await start(other));
   });
 });
 

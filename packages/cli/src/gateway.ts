@@ -72,14 +72,19 @@ function ownRoutes(keyway: Keyway, isClosing: () => boolean): ReadonlyMap<string
 }
 
 function listenTo(tls: GatewaySettings["tls"], listener: RequestListener): Server {
-  if (tls === undefined) return createServer(listener);
+  if (tls === undefined) return createServer({ shouldUpgradeCallback }, listener);
   try {
-    return createTlsServer({ ...tls, minVersion: "TLSv1.2" }, listener);
+    return createTlsServer({ ...tls, minVersion: "TLSv1.2", shouldUpgradeCallback }, listener);
   } catch (error) {
     throw invalidOption(
       `the TLS files do not fit (${codeOf(error)}): --tls-cert takes the certificate chain in PEM, --tls-key its private key`,
     );
   }
+}
+
+/** Other protocols, such as h2c, are ignored (RFC 9110, section 7.8). Node asks since 24.9; before, they are refused as upgrades. */
+function shouldUpgradeCallback({ headers }: IncomingMessage): boolean {
+  return headers.upgrade?.toLowerCase() === "websocket";
 }
 
 interface Place {

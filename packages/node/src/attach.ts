@@ -4,6 +4,7 @@ import { Server as HttpsServer } from "node:https";
 import type { Server } from "node:net";
 import type { Duplex } from "node:stream";
 import { isPathForm } from "@keyway/core";
+import { asksForSocket } from "./handshake.ts";
 import { leaveToOthers } from "./unclaimed.ts";
 
 /** What a proxy is to the servers it is attached to. */
@@ -80,6 +81,7 @@ function intercept(server: Server): Attached {
   const close = server.close.bind(server);
   // Node reads an upgrade as a plain request where nobody listens for it.
   server.on("upgrade", listening);
+  ignoreOtherProtocols(server);
   server.emit = (event: string | symbol, ...rest: unknown[]) => {
     if (event !== "upgrade") return emit(event, ...rest);
     const [req, socket, head] = rest as [IncomingMessage, Duplex, Buffer];
@@ -92,6 +94,18 @@ function intercept(server: Server): Attached {
     return close(done);
   };
   return attached;
+}
+
+/**
+ * A server may ignore an upgrade (RFC 9110, section 7.8), as Node does where nobody listens: what is no WebSocket, such as curl's offer of
+ * h2c, stays a plain request while the proxy alone listens. Node asks this before it takes a socket from HTTP, since 24.9.
+ */
+function ignoreOtherProtocols(server: Server): void {
+  const asked = server as { shouldUpgradeCallback?: (req: IncomingMessage) => boolean };
+  const before = asked.shouldUpgradeCallback;
+  if (typeof before !== "function") return;
+  asked.shouldUpgradeCallback = (req) =>
+    before.call(server, req) && (asksForSocket(req) || server.listenerCount("upgrade") > 1);
 }
 
 function listening(): void {

@@ -19,6 +19,12 @@ export function handshakeProblem({ headers, method }: Head, req: IncomingMessage
   return protocolsOf(headers) === undefined ? new ProxyError("not_websocket") : undefined;
 }
 
+/** Whether an upgrade asks for a WebSocket, well or badly. */
+export function asksForSocket({ headers }: IncomingMessage): boolean {
+  const names = headers.upgrade?.split(",") ?? [];
+  return "sec-websocket-key" in headers || names.some((name) => name.trim().toLowerCase() === "websocket");
+}
+
 /** The offered subprotocols, or undefined when the list is malformed or repeats one (RFC 6455, section 4.1). */
 function protocolsOf(headers: HeaderList): string[] | undefined {
   const line = headers.filter(([name]) => name === "sec-websocket-protocol").map(([, value]) => value);
