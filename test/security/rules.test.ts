@@ -44,7 +44,7 @@ describe("(7) limits hold under any interleaving", () => {
         upstream: { url: "http://127.0.0.1:1", key: "k" },
       });
       const work: Promise<unknown>[] = [];
-      const call = () => keyway.plan(doorTo(work));
+      const call = async () => keyway.plan(doorTo(work));
       const open: Extract<Awaited<ReturnType<typeof call>>, { type: "exchange" }>[] = [];
       let counted = 0;
       let spent = 0;

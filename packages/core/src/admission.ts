@@ -7,7 +7,7 @@ import { type JobOrigin, settleHold } from "./job.ts";
 import { parseJson, writeJson } from "./json.ts";
 import { lookAfter } from "./lazy-settlement.ts";
 import type { Settings } from "./options.ts";
-import { digestOf, recallAnswer, replayKey, whenWritten } from "./replay.ts";
+import { digestOf, recallAnswer, whenWritten } from "./replay.ts";
 import { takesBody } from "./rules/body.ts";
 import type { KnownCaller } from "./rules/caller.ts";
 import type { Endpoint } from "./rules/endpoint.ts";
@@ -59,7 +59,7 @@ const smallBody = 64 * 1024;
 
 /** What costs something comes last: rates, the body where a rule must see it, money and places, the key. */
 export function admit(decided: Decided): Soon<Answer | Exchange> {
-  const { call, caller, endpoint, settings } = decided;
+  const { call, caller, endpoint } = decided;
   if (!isCounted(call)) return exchangeFor(decided, undefined, bodiless, uncounted, decided.more);
   const price = spends(call) ? endpoint?.price : undefined;
   if (price === undefined) checkUncounted(decided);
@@ -92,7 +92,7 @@ async function admitSeen(
 ): Promise<Answer | Exchange> {
   const { call, caller, settings } = decided;
   const { price } = request;
-  const recall = call.kind === "submit" ? replayKey(caller.hash) : undefined;
+  const recall = call.kind === "submit" ? caller.replays : undefined;
   const writing = recall === undefined ? undefined : whenWritten(recall);
   if (writing !== undefined) await writing;
   const ask: Ask = { ...asks, places: true, recall };
@@ -100,8 +100,7 @@ async function admitSeen(
   const headers = [...decided.more, ...rateHeaders, ...first.headers];
   if (first.recalled === undefined) return exchangeFor(decided, price, seen, first, headers);
   const whole = await smallBodyOf(decided, seen);
-  const key = replayKey(caller.hash);
-  const answer = await recallAnswer(first.recalled, await digest(decided, whole), key, settings);
+  const answer = await recallAnswer(first.recalled, await digest(decided, whole), caller.replays, settings);
   if (answer !== undefined) return answer;
   return exchangeFor(decided, price, whole, await grantCall(decided, request, { ...ask, recall: undefined }), headers);
 }
@@ -180,7 +179,7 @@ function assemble(decided: Decided, gathered: Gathered): Exchange {
     : undefined;
   const replay: Admitted["replay"] =
     call.kind === "submit"
-      ? { key: replayKey(caller.hash), digest: () => digest(decided, { body, input: undefined }) }
+      ? { key: caller.replays, digest: () => digest(decided, { body, input: undefined }) }
       : undefined;
   return createExchange({ door, call, caller, settings, trace, job, seal, form, base, replay, ...gathered });
 }

@@ -1,9 +1,10 @@
+import { toBase64Url } from "./base64url.ts";
 import type { Soon } from "./soon.ts";
 
 const encoder = new TextEncoder();
 
-/** Computes HMAC-SHA-256 (RFC 2104) of a text in UTF-8, at once where it can. */
-export type Hmac = (secret: string, text: string) => Soon<Uint8Array>;
+/** HMAC-SHA-256 (RFC 2104) of a text in UTF-8, base64 for URLs without padding; at once where it can. */
+export type Hmac = (secret: string, text: string) => Soon<string>;
 
 /** SHA-256 of a text in UTF-8, hex; at once where it can. */
 export type Sha256 = (text: string) => Soon<string>;
@@ -45,6 +46,6 @@ function createWebHmac(): Hmac {
       if (keys.size >= 16) keys.clear();
       keys.set(secret, key);
     }
-    return new Uint8Array(await crypto.subtle.sign("HMAC", await key, encoder.encode(text)));
+    return toBase64Url(new Uint8Array(await crypto.subtle.sign("HMAC", await key, encoder.encode(text))));
   };
 }

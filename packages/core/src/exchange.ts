@@ -14,7 +14,7 @@ import type { Answer, AnswerHead, Door, Ending, Exchange, OpenSocket, UpstreamHe
 import { settleCall } from "./settlement.ts";
 import { type Soon, andThen, isPending } from "./soon.ts";
 import type { Hold } from "./store.ts";
-import { type SealedJob, readSubmission, rewriteSubmission } from "./submission.ts";
+import { type SealedJob, type Submission, readSubmission, rewriteSubmission } from "./submission.ts";
 import type { Trace } from "./trace.ts";
 import { passHead, passHeaders, refuseUpstream } from "./upstream-answer.ts";
 import { contentLength, rewritesAnswer, upstreamRequest } from "./upstream-request.ts";
@@ -96,10 +96,12 @@ class CallExchange implements Exchange {
     const { call, base, door } = this.#admitted;
     const { status, headers: given } = this.#upstream ?? { status: 500, headers: [] };
     try {
-      const bound = bindSubmission(body, this.#admitted);
+      const submission = readSubmission(body);
+      const bound = bindSubmission(submission, this.#admitted);
       const job = isPending(bound) ? await bound : bound;
       this.#job = job;
-      const bytes = job === undefined ? body : rewriteSubmission(body, job, call, base);
+      const bytes =
+        submission === undefined || job === undefined ? body : rewriteSubmission(submission, job, call, base);
       const rewritten = { bodyChanges: true, requestId: job };
       const headers = [...passHeaders(given, this.#admitted, rewritten), contentLength(bytes)];
       if (door.isGone()) this.#keep({ status, headers, body: bytes });
@@ -158,16 +160,16 @@ function unansweredSubmit(door: Door, settings: Settings): Answer {
   return toAnswer(new ProxyError("upstream_unanswered"), door.head, settings);
 }
 
-/** Reads a submit answer, seals the job to its caller and ties what it holds to it. */
-function bindSubmission(body: Uint8Array, admitted: Admitted): Soon<SealedJob | undefined> {
+/** Seals a new job to its caller and ties what it holds to it. */
+function bindSubmission(submission: Submission | undefined, admitted: Admitted): Soon<SealedJob | undefined> {
   const { call, settings, seal } = admitted;
-  const from = readSubmission(body);
-  if (from === undefined) {
+  if (submission === undefined) {
     // Without an id the job exists, but nobody could ever ask for it by a name of ours.
     if (rewritesAnswer(admitted)) throw new ProxyError("upstream_unanswered", { log: noRequestId });
     settings.log.error(noRequestId);
     return undefined;
   }
+  const { id: from } = submission;
   return andThen(seal === undefined ? from : seal(from), (to) => {
     const note: JobNote = { id: from, app: call.app, ...admitted.origin };
     settings.abandonment?.seen(note);

@@ -6,11 +6,6 @@ import type { JobList } from "./store.ts";
 const mostOfCaller = 1000;
 const mostPending = 10_000;
 
-/** The list of a caller's own jobs. */
-export function listOfCaller(callerHash: string): string {
-  return `keyway:2:jobs-of:${callerHash}`;
-}
-
 /** The list of jobs whose result is yet to be delivered to the app. */
 export function pendingList(settings: Settings): Soon<string> {
   return andThen(settings.hashes.of("pending"), (hash) => `keyway:2:pending:${hash}`);
@@ -18,7 +13,7 @@ export function pendingList(settings: Settings): Soon<string> {
 
 /** The lists on which a new job can be found. A job of nobody in particular stands on no caller's list. */
 export function listsOf(caller: KnownCaller, delivers: boolean, settings: Settings): Soon<readonly JobList[]> {
-  const own = caller.isPublic ? [] : [{ key: listOfCaller(caller.hash), most: mostOfCaller }];
+  const own = caller.isPublic ? [] : [{ key: caller.jobs, most: mostOfCaller }];
   if (!delivers) return own;
   return andThen(pendingList(settings), (key) => [...own, { key, most: mostPending }]);
 }

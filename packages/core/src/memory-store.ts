@@ -148,8 +148,16 @@ function admit(state: State, { gate, recall, counters, hold }: Admission): Admit
 function open(state: State, hold: Hold, now: number): void {
   for (const account of hold.accounts) purseOf(state, account).reserved += hold.micros;
   for (const { key } of hold.slots) state.slots.set(key, (state.slots.get(key) ?? 0) + 1);
-  const fresh = { job: undefined, note: undefined, placed: true, charged: undefined };
-  state.held.set(hold.id, { hold, micros: hold.micros, expires: now + hold.leaseMs, since: now, ...fresh });
+  state.held.set(hold.id, {
+    hold,
+    micros: hold.micros,
+    expires: now + hold.leaseMs,
+    since: now,
+    job: undefined,
+    note: undefined,
+    placed: true,
+    charged: undefined,
+  });
 }
 
 /** Spent + reserved never passes a limit. */
@@ -162,9 +170,9 @@ function fits(state: State, { key, limit }: Account, micros: Micros): boolean {
 function windowOf(state: State, { key, windowMs }: Counter, now: number): Window {
   const start = now - (now % windowMs);
   const known = state.windows.get(key);
-  if (known === undefined || known.start < start - windowMs || known.start > start)
-    return { start, current: 0, previous: 0 };
-  return known.start === start ? known : { start, current: 0, previous: known.current };
+  if (known?.start === start) return known;
+  const follows = known?.start === start - windowMs;
+  return { start, current: 0, previous: follows ? known.current : 0 };
 }
 
 function usedOf({ start, current, previous }: Window, windowMs: number, now: number): number {
@@ -185,12 +193,17 @@ function waitFor(state: State, counter: Counter, now: number): number {
 
 function take(state: State, counter: Counter, now: number): Allowance {
   const window = windowOf(state, counter, now);
+  if (window.current === 0 || keysOf(state) > state.maxKeys / 2) keepWindow(state, counter.key, window);
   window.current += 1;
-  state.windows.delete(counter.key);
-  if (!hasRoom(state)) state.windows.delete(state.windows.keys().next().value ?? "");
-  state.windows.set(counter.key, window);
   const remaining = Math.max(0, Math.floor(counter.max - usedOf(window, counter.windowMs, now)));
   return { remaining, resetMs: window.start + counter.windowMs - now };
+}
+
+/** Puts a window last in the order in which they go. As long as there is much room, that matters only for new ones. */
+function keepWindow(state: State, key: string, window: Window): void {
+  state.windows.delete(key);
+  if (!hasRoom(state)) state.windows.delete(state.windows.keys().next().value ?? "");
+  state.windows.set(key, window);
 }
 
 function purseOf(state: State, { key, until }: Account): Purse {
@@ -215,8 +228,12 @@ function hasRoom(state: State): boolean {
   return !isFull(state);
 }
 
-function isFull({ purses, held, values, windows, charges, notes, maxKeys }: State): boolean {
-  return purses.size + held.size + values.size() + windows.size + charges.size + notes.size() >= maxKeys;
+function isFull(state: State): boolean {
+  return keysOf(state) >= state.maxKeys;
+}
+
+function keysOf({ purses, held, values, windows, charges, notes }: State): number {
+  return purses.size + held.size + values.size() + windows.size + charges.size + notes.size();
 }
 
 interface Bound {

@@ -8,7 +8,8 @@ import { type JobTracker, createJobTracker } from "./tracker.ts";
 import { type Log, type Observe, createLog } from "./observe.ts";
 import { checkNames, checkOptions } from "./option-checks.ts";
 import { isBuilding } from "./platform.ts";
-import type { Authorize } from "./rules/caller.ts";
+import { createRecent } from "./recent.ts";
+import type { Authorize, KnownCallers } from "./rules/caller.ts";
 import { checkTlsVerification, warnOfDangers } from "./start-warnings.ts";
 import { type Endpoint, type EndpointsOption, resolveEndpoints } from "./rules/endpoint.ts";
 import { type Abandonment, createAbandonment } from "./abandonment.ts";
@@ -141,6 +142,7 @@ export interface Settings {
   readonly origins: readonly string[];
   readonly limits: Limits;
   readonly scopes: Scopes;
+  readonly callers: KnownCallers;
   readonly polls: Polls;
   readonly tracker: JobTracker;
   /** Undefined where nobody's jobs are cancelled. */
@@ -218,6 +220,7 @@ export function resolveOptions(options: KeywayOptions): Settings {
     origins: options.origins ?? [],
     limits,
     scopes: createScopes(hashes, limits.global),
+    callers: createRecent(10_000),
     polls: createPolls(options.limits?.pollsPerSecond ?? 15, Date.now),
     tracker: createJobTracker(),
     abandonment:

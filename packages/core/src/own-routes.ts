@@ -1,6 +1,5 @@
 import { jsonAnswer } from "./answer.ts";
 import { ProxyError } from "./errors.ts";
-import { listOfCaller } from "./job-index.ts";
 import { readNote } from "./job.ts";
 import type { Settings } from "./options.ts";
 import { type AskedCall, identifyCaller } from "./rules/caller.ts";
@@ -35,15 +34,14 @@ export async function answerOwnRoute(route: string, door: Door, settings: Settin
   if (caller.isPublic)
     throw new ProxyError("denied", { message: "Jobs belong to nobody here: the app does not ask who calls." });
   settings.polls.count(`jobs of ${caller.hash}`);
-  const answer = jsonAnswer(200, { jobs: await jobsOf(caller.hash, since, settings) }, head, settings);
+  const answer = jsonAnswer(200, { jobs: await jobsOf(caller.jobs, since, settings) }, head, settings);
   return setCookie === undefined ? answer : { ...answer, headers: [...answer.headers, ["set-cookie", setCookie]] };
 }
 
 const mostListed = 100;
 
 /** The newest first. */
-async function jobsOf(callerHash: string, since: number, settings: Settings): Promise<OwnJob[]> {
-  const list = listOfCaller(callerHash);
+async function jobsOf(list: string, since: number, settings: Settings): Promise<OwnJob[]> {
   const listed = await settings.askStore((store) => store.listed(list, { since, most: mostListed, first: "newest" }));
   const notes = listed.map(({ note }) => readNote(note)).filter((note) => note !== undefined);
   return Promise.all(

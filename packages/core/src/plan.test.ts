@@ -104,7 +104,7 @@ async function exchangeOf(
 ): Promise<Exchange & Pick<Asked, "settled" | "events">> {
   const { decided, settled, events } = await ask(request, options);
   if (decided.type === "answer") throw new Error(new TextDecoder().decode(decided.body));
-  return { ...decided, settled, events };
+  return Object.assign(decided, { settled, events });
 }
 
 async function codeOf(request: Request, options: Options = {}): Promise<string> {

@@ -29,11 +29,6 @@ export async function digestOf(
   return Array.from(digest.subarray(0, 16), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-/** Where a caller's unreceived submits stand. */
-export function replayKey(callerHash: string): string {
-  return `keyway:2:replay:${callerHash}`;
-}
-
 /** The answer that a repeated submit gets; undefined when it is not a repetition. Waits for a first one that is still under way. */
 export async function recallAnswer(
   recalled: string,

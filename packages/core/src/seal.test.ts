@@ -99,7 +99,7 @@ it("the platform's own HMAC seals as WebCrypto does, from the next use on", asyn
     ...digests,
     hmac: (secret, message) => {
       computed += 1;
-      return createHmac("sha256", secret).update(message).digest();
+      return createHmac("sha256", secret).update(message).digest("base64url");
     },
   });
   expect(await createSealer(() => first, digests).open(before, { caller, app })).toBe(subject.requestId);
@@ -115,7 +115,7 @@ describe("seals that were right are remembered", () => {
       ...digests,
       hmac: (secret, message) => {
         computed += 1;
-        return createHmac("sha256", secret).update(message).digest();
+        return createHmac("sha256", secret).update(message).digest("base64url");
       },
     });
     return { one: createSealer(secrets, digests), computed: () => computed };

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { parseCall } from "./call.ts";
 import { parseTarget } from "./rules/target.ts";
-import { readSubmission, rewriteSubmission } from "./submission.ts";
+import { type Submission, readSubmission, rewriteSubmission } from "./submission.ts";
 
 const id = "019e161b-386c-7d33-8e2f-0123456789ab";
 const call = parseCall(parseTarget("https://queue.fal.run/fal-ai/flux/dev"), "POST", false);
@@ -9,8 +9,15 @@ const job = { from: id, to: `${id}.seal` };
 const own = `https://queue.fal.run/fal-ai/flux/requests/${id}`;
 const text = `{"status": "IN_QUEUE","request_id":"${id}","response_url":"${own}","status_url": "${own}/status","cancel_url":"${own}/cancel","logs":null,"metrics":{},"queue_position":0}\n`;
 
+function read(body: string): Submission | undefined {
+  return readSubmission(new TextEncoder().encode(body));
+}
+
 function rewritten(body: string, base: string | undefined, sealed = job): string {
-  return new TextDecoder().decode(rewriteSubmission(new TextEncoder().encode(body), sealed, call, base));
+  const submission = read(body);
+  return submission === undefined
+    ? "no submission"
+    : new TextDecoder().decode(rewriteSubmission(submission, sealed, call, base));
 }
 
 it("without a seal or a base nothing changes", () => {
@@ -56,7 +63,7 @@ describe("without an id there is no job to name", () => {
     '{"request_id":"a\\r\\nb"}',
     '{"__proto__":{"request_id":"a"}}',
   ])("%s", (body) => {
-    expect(readSubmission(new TextEncoder().encode(body))).toBeUndefined();
+    expect(read(body)).toBeUndefined();
   });
   it("and what is not UTF-8 has none", () => {
     expect(readSubmission(new Uint8Array([0xff]))).toBeUndefined();
@@ -64,5 +71,6 @@ describe("without an id there is no job to name", () => {
 });
 
 it("reads the id", () => {
-  expect(readSubmission(new TextEncoder().encode(text))).toBe(id);
+  expect(read(text)?.id).toBe(id);
+  expect(read(`\uFEFF${text}`)?.text).toBe(`\uFEFF${text}`);
 });

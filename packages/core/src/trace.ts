@@ -88,13 +88,14 @@ class CallTrace implements Trace {
   }
 
   #emit(fields: Emitted): void {
-    const { observe, log, now } = this.#settings;
+    const settings = this.#settings;
+    const { observe, log } = settings;
     if (observe === undefined) return;
     this.#id ??= crypto.randomUUID();
     const { call, caller } = this;
     const common: Common = {
       id: this.#id,
-      time: now(),
+      time: settings.now(),
       method: this.#method,
       kind: call?.kind ?? this.route,
       endpoint: call === undefined || call.endpoint === "" ? undefined : printable(call.endpoint),

@@ -11,7 +11,15 @@ import {
 } from "@keyway/core";
 import type { Dispatcher } from "undici";
 import { toFlat, toHeaderList } from "./head.ts";
-import { type HandleContext, type Runtime, bodyConsumed, endWithText, sendAnswer, smallAnswer, writeHead } from "./http.ts";
+import {
+  type HandleContext,
+  type Runtime,
+  bodyConsumed,
+  endWithText,
+  sendAnswer,
+  smallAnswer,
+  writeHead,
+} from "./http.ts";
 import { collectBody, smallBody, streamBody } from "./request-body.ts";
 
 type Body = Readable | Uint8Array | null;

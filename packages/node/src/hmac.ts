@@ -12,14 +12,17 @@ interface Blocks {
 const mostSecrets = 16;
 const blocksOf = new Map<string, Blocks>();
 
-/** HMAC-SHA-256 by two hashes in one call each: an HMAC object of Node's costs more to make than both. */
-export function hmacSha256(secret: string, text: string): Uint8Array {
+/**
+ * HMAC-SHA-256 by two hashes in one call each: an HMAC object of Node's costs more to make than both, and so does a Buffer for what
+ * lies between them.
+ */
+export function hmacSha256(secret: string, text: string): string {
   const blocks = blocksOf.get(secret) ?? remember(secret);
   const most = blockLength + 3 * text.length;
   if (blocks.inner.length < most) blocks.inner = Buffer.concat([blocks.inner.subarray(0, blockLength)], 2 * most);
   const length = blockLength + blocks.inner.write(text, blockLength);
-  blocks.outer.set(hash("sha256", blocks.inner.subarray(0, length), "buffer"), blockLength);
-  return hash("sha256", blocks.outer, "buffer");
+  blocks.outer.write(hash("sha256", blocks.inner.subarray(0, length), "binary"), blockLength, "binary");
+  return hash("sha256", blocks.outer, "base64url");
 }
 
 function remember(secret: string): Blocks {

@@ -25,19 +25,23 @@ function follow(
 ): { stop(): void; awaitMore(): void } {
   let total = 0;
   let timer: NodeJS.Timeout | undefined;
+  let over = false;
   const awaitMore = (): void => {
     clearTimeout(timer);
     timer = setTimeout(() => fail(new ProxyError("body_timeout")), stallMs);
   };
+  // Listeners stay where they are: to take them off costs as much as the rest, and the request is soon gone.
   const stop = (): void => {
+    over = true;
     clearTimeout(timer);
-    req.off("data", onData).off("end", onEnd).off("close", onClose).off("error", onClose);
   };
   const fail = (error: Error): void => {
+    if (over) return;
     stop();
     follower.fail(error);
   };
   const onData = (chunk: Buffer): void => {
+    if (over) return;
     total += chunk.length;
     if (total > maxBytes)
       return fail(
@@ -49,14 +53,16 @@ function follow(
     follower.data(chunk);
   };
   const onEnd = (): void => {
+    if (over) return;
     stop();
     follower.end();
   };
+  // An error that breaks a body is followed by its close.
   const onClose = (): void => fail(new ProxyError("body_incomplete"));
-  req.on("data", onData).on("end", onEnd).on("close", onClose).on("error", onClose);
+  req.on("data", onData).on("end", onEnd).on("close", onClose);
   if (req.destroyed) queueMicrotask(onClose);
   else awaitMore();
-  return { stop: () => stop(), awaitMore };
+  return { stop, awaitMore };
 }
 
 /** The whole body, up to the limit. */

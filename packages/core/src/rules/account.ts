@@ -15,12 +15,21 @@ export async function accountOfAll(settings: Settings, at: number = settings.now
 }
 
 /** An account of this name in the period of its budget; without one, of the day. */
-export function accountOf(name: string, budget: BudgetOption | undefined, at: number): Account {
-  const { label, until } = periodOf(budget?.per ?? "day", at);
-  return {
-    key: `keyway:2:money:${name}:${label}`,
-    limit: budget === undefined ? undefined : toMicros(budget.usd),
-    until,
+function accountOf(name: string, budget: BudgetOption | undefined, at: number): Account {
+  return createAccounts(name, budget)(at);
+}
+
+/** The accounts of a name, period after period; the latest one is kept. */
+export function createAccounts(name: string, budget: BudgetOption | undefined): (at: number) => Account {
+  const limit = budget === undefined ? undefined : toMicros(budget.usd);
+  let latest: { readonly period: Period; readonly account: Account } | undefined;
+  return (at) => {
+    const period = periodOf(budget?.per ?? "day", at);
+    if (latest?.period !== period) {
+      const { label, until } = period;
+      latest = { period, account: { key: `keyway:2:money:${name}:${label}`, limit, until } };
+    }
+    return latest.account;
   };
 }
 

@@ -66,6 +66,8 @@ it("knows whom authorize names, at once or later", async () => {
     isPublic: false,
     group: undefined,
     limits: expect.any(Object),
+    jobs: expect.stringMatching(/^keyway:2:jobs-of:[0-9a-f]{32}$/),
+    replays: expect.stringMatching(/^keyway:2:replay:[0-9a-f]{32}$/),
   };
   expect(await identify(() => ({ id: "ada" }))).toEqual(known);
   expect(await identify(async () => ({ id: "ada", name: "Ada" }))).toEqual(known);

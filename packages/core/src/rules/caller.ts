@@ -1,6 +1,7 @@
 import type { Call, Kind } from "../call.ts";
 import { ProxyError } from "../errors.ts";
 import type { Settings } from "../options.ts";
+import type { Recent } from "../recent.ts";
 import type { Door } from "../seam.ts";
 import { type Soon, andThen, isPending } from "../soon.ts";
 import { addressOf, bucketOf } from "./address.ts";
@@ -63,7 +64,14 @@ export interface KnownCaller {
   readonly group: string | undefined;
   /** What he may do: his own limits, and the app's where he has none. */
   readonly limits: LimitSet;
+  /** Where the list of his jobs stands. */
+  readonly jobs: string;
+  /** Where his submits stand whose answers he did not get. */
+  readonly replays: string;
 }
+
+/** Callers with the app's limits who called lately, and the name of their group. */
+export type KnownCallers = Recent<{ readonly caller: KnownCaller; readonly group: string | undefined }>;
 
 /** A caller, and what his answer has to carry. */
 export interface Identified {
@@ -131,11 +139,32 @@ function authorizeFailed(cause: unknown): ProxyError {
   return new ProxyError("authorize_failed", { cause, log: "authorize failed, so the call was refused" });
 }
 
-function toKnown({ id, group, limits }: Caller, isPublic: boolean, settings: Settings): Soon<KnownCaller> {
+function toKnown(given: Caller, isPublic: boolean, settings: Settings): Soon<KnownCaller> {
+  const { id, group, limits } = given;
+  if (limits !== undefined) return makeKnown(given, isPublic, settings);
+  const known = settings.callers.get(id);
+  if (known !== undefined && known.group === group && known.caller.isPublic === isPublic) return known.caller;
+  return andThen(makeKnown(given, isPublic, settings), (caller) => {
+    if (id.length <= longestKept) settings.callers.set(id, { caller, group });
+    return caller;
+  });
+}
+
+const longestKept = 200;
+
+function makeKnown({ id, group, limits }: Caller, isPublic: boolean, settings: Settings): Soon<KnownCaller> {
   const { hashes } = settings;
   const named = typeof group === "string" && group !== "" ? hashes.of(`group ${group}`) : undefined;
   return andThen(hashes.of(`caller ${id}`), (hash) =>
-    andThen(named, (groupHash) => ({ id, hash, isPublic, group: groupHash, limits: limitsOf(limits, settings) })),
+    andThen(named, (groupHash) => ({
+      id,
+      hash,
+      isPublic,
+      group: groupHash,
+      limits: limitsOf(limits, settings),
+      jobs: `keyway:2:jobs-of:${hash}`,
+      replays: `keyway:2:replay:${hash}`,
+    })),
   );
 }
 

@@ -80,15 +80,22 @@ export function requestHeaders(
   hasBody: boolean,
   dropped: (name: string) => void,
 ): Header[] {
-  const out = new Map<string, string>();
-  for (const [name, value] of headers) {
+  const out: Header[] = [];
+  for (const header of headers) {
+    const [name] = header;
     if (crossing.has(name) || forward.includes(name)) {
-      if (!hasBody && name === "content-length") continue;
-      const before = out.get(name);
-      out.set(name, before === undefined ? value : `${before}, ${value}`);
+      if (hasBody || name !== "content-length") addHeader(out, header);
     } else if (name.startsWith("x-fal-") && !neverCross.has(name)) dropped(name);
   }
-  return [...out];
+  return out;
+}
+
+function addHeader(out: Header[], header: Header): void {
+  const [name, value] = header;
+  const at = out.findIndex(([before]) => before === name);
+  const before = out[at];
+  if (before === undefined) out.push(header);
+  else out[at] = [name, `${before[1]}, ${value}`];
 }
 
 /** What a body rewrite does to the answer's headers. */

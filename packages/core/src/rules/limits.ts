@@ -6,7 +6,6 @@ import { type Soon, andThen } from "../soon.ts";
 import type { Admission, Admitted, Hold, Outcome, Slot } from "../store.ts";
 import type { KnownCaller } from "./caller.ts";
 import type { Endpoint } from "./endpoint.ts";
-import { accountOf } from "./account.ts";
 import type { Micros, Price } from "./price.ts";
 import { rateHeaders } from "./rate-headers.ts";
 import { type NamedCounter, type Scope, createCounter } from "./scope.ts";
@@ -124,7 +123,7 @@ function holdOf(
       : runHead + streamIdle;
   const counted = scopes.filter((scope) => countsMoney(call, scope, micros));
   const now = settings.now();
-  const accounts = counted.map(({ name, limits }) => accountOf(name, limits.budget, now));
+  const accounts = counted.map(({ accountAt }) => accountAt(now));
   const { perUnit, perSecond } = price ?? { perUnit: undefined, perSecond: undefined };
   return { id: nextId(), micros: micros ?? 0, perUnit, perSecond, accounts, slots, leaseMs };
 }
@@ -174,7 +173,7 @@ function scopesOf({ call, caller, endpoint }: Request, settings: Settings): Soon
 }
 
 function countersOf({ call, caller }: Request, scopes: readonly Scope[], settings: Settings): NamedCounter[] {
-  if (call.kind !== "upload") return scopes.flatMap(({ requests }) => requests ?? []);
+  if (call.kind !== "upload") return scopes.map(({ requests }) => requests).filter((counter) => counter !== undefined);
   if (settings.uploads === false) throw new ProxyError("uploads_refused");
   const { perMinute: max } = settings.uploads;
   return [createCounter("uploads", `keyway:2:uploads:caller:${caller.hash}`, { max, per: "minute" })];

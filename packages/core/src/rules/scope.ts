@@ -1,7 +1,8 @@
 import type { Hashes } from "../hash.ts";
 import { createRecent } from "../recent.ts";
 import { type Soon, andThen } from "../soon.ts";
-import type { Counter, Slot } from "../store.ts";
+import type { Account, Counter, Slot } from "../store.ts";
+import { createAccounts } from "./account.ts";
 import type { KnownCaller } from "./caller.ts";
 import type { Endpoint } from "./endpoint.ts";
 import type { LimitSet, RateOption } from "./limit-set.ts";
@@ -20,6 +21,8 @@ export interface Scope {
   readonly name: string;
   readonly label: string;
   readonly limits: LimitSet;
+  /** Where its money is counted at a time. */
+  readonly accountAt: (time: number) => Account;
   readonly requests: NamedCounter | undefined;
   readonly jobs: Slot | undefined;
   readonly streams: Slot | undefined;
@@ -85,6 +88,7 @@ function createScope(label: string, name: string, limits: LimitSet): Scope {
     name,
     label,
     limits,
+    accountAt: createAccounts(name, limits.budget),
     requests: requests && createCounter(label, `keyway:2:requests:${requests.per}:${name}`, requests),
     jobs: jobs === undefined ? undefined : { key: `keyway:2:jobs:${name}`, max: jobs },
     streams: streams === undefined ? undefined : { key: `keyway:2:streams:${name}`, max: streams },
