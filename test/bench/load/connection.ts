@@ -1,10 +1,14 @@
 import { type Socket, connect } from "node:net";
 
-/** Works with so many connections, opened a hundred at a time; none of them stays open, however the work ends. */
+/**
+ * Works with so many connections, none of which stays open, however the work ends. They are opened a hundred at a time, and each begins
+ * at once: a server reserves room for the request of every connection that has not sent one.
+ */
 export async function withConnections<T>(
   url: string,
   count: number,
   work: (sockets: readonly Socket[]) => Promise<T>,
+  begin: (socket: Socket) => Promise<void> = () => Promise.resolve(),
 ): Promise<T> {
   const { hostname, port } = new URL(url);
   const sockets: Socket[] = [];
@@ -15,6 +19,7 @@ export async function withConnections<T>(
       );
       sockets.push(...batch);
       await Promise.all(batch.map(connected));
+      await Promise.all(batch.map(begin));
     }
     return await work(sockets);
   } finally {

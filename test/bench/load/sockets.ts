@@ -9,14 +9,6 @@ import { withConnections } from "./connection.ts";
 
 const accept = acceptOf("dGhlIHNhbXBsZSBub25jZQ==");
 
-type Begin = (peer: Peer, socket: Socket) => Promise<void>;
-
-/** Begins on every connection, a hundred at a time. */
-async function beginAll(begin: Begin, peer: Peer, sockets: readonly Socket[]): Promise<void> {
-  for (let at = 0; at < sockets.length; at += 100)
-    await Promise.all(sockets.slice(at, at + 100).map((socket) => begin(peer, socket)));
-}
-
 /** Opens a WebSocket; resolves when it has its 101. */
 function shake(peer: Peer, socket: Socket): Promise<void> {
   return new Promise((resolve, reject) => {
@@ -40,10 +32,12 @@ export function runSockets(
   connections: number,
   seconds: number,
 ): Promise<{ perSecond: number; cpuMicros: number }> {
-  return withConnections(running.url, connections, async (sockets) => {
-    await beginAll(shake, peer, sockets);
-    return echo(sockets, running.pid, seconds);
-  });
+  return withConnections(
+    running.url,
+    connections,
+    (sockets) => echo(sockets, running.pid, seconds),
+    (socket) => shake(peer, socket),
+  );
 }
 
 async function echo(
@@ -83,18 +77,17 @@ export async function weighIdle(
   running: Running,
   [few, many]: readonly [number, number],
 ): Promise<number> {
-  const begin = kind === "idle sockets" ? shake : beginStream;
+  const open = <T>(count: number, work: (sockets: readonly Socket[]) => Promise<T>): Promise<T> =>
+    withConnections(running.url, count, work, (socket) =>
+      kind === "idle sockets" ? shake(peer, socket) : beginStream(peer, socket),
+    );
   for (let burst = 0; burst < 2; burst += 1) {
-    await withConnections(running.url, few, (sockets) => beginAll(begin, peer, sockets));
+    await open(few, () => Promise.resolve());
     await settle(running);
   }
-  return withConnections(running.url, few, async (first) => {
-    await beginAll(begin, peer, first);
+  return open(few, async () => {
     const before = await settle(running);
-    return withConnections(running.url, many - few, async (rest) => {
-      await beginAll(begin, peer, rest);
-      return ((await settle(running)) - before) / rest.length;
-    });
+    return open(many - few, async (rest) => ((await settle(running)) - before) / rest.length);
   });
 }
 
