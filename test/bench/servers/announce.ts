@@ -1,10 +1,13 @@
 import type { Server } from "node:http";
 import { listenOnFreePort } from "../../upstream.ts";
 
-/** Tells the bench where this process listens, collects garbage when asked to, and ends with the bench. */
+/**
+ * Tells the bench where this process listens, collects garbage when asked to, and ends with the bench. All that can be is collected: how
+ * much V8 lets lie otherwise differs by 20 MB from one run to the next.
+ */
 export function announce(url: string): void {
   process.on("message", () => {
-    globalThis.gc?.();
+    globalThis.gc?.({ type: "major", execution: "sync", flavor: "last-resort" });
     process.send?.("collected");
   });
   process.on("disconnect", () => process.exit());
