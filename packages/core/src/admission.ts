@@ -151,8 +151,8 @@ function exchangeFor(
   try {
     const made = andThen(call.kind === "submit" ? smallBodyOf(decided, seen) : seen, ({ body }) =>
       andThen(resolveKey(settings.apiKey, caller), (apiKey) =>
-        andThen(originate(decided), (originated) =>
-          assemble(decided, { body, apiKey, hold, price, more, ...originated }),
+        andThen(originate(decided), ({ query, origin, delivers }) =>
+          assemble(decided, { body, apiKey, hold, price, more, query, origin, delivers }),
         ),
       ),
     );
@@ -167,11 +167,11 @@ async function giveBack(hold: Hold | undefined, error: unknown, settings: Settin
   throw error;
 }
 
-type Gathered = Pick<Admitted, "body" | "apiKey" | "hold" | "price" | "more" | "query" | "origin" | "delivers">;
+type Gathered = Pick<Admitted, "body" | "apiKey" | "hold" | "price" | "more"> & Originated;
 
 function assemble(decided: Decided, gathered: Gathered): Exchange {
   const { door, settings, trace, call, caller, falRequestId, form, base } = decided;
-  const { body } = gathered;
+  const { body, apiKey, hold, price, more, query, origin, delivers } = gathered;
   if (door.isGone()) throw new ProxyError("body_incomplete", { message: "The caller left." });
   const job = falRequestId === undefined ? undefined : { from: falRequestId, to: call.requestId ?? falRequestId };
   const seal = ownsJobs(caller, settings)
@@ -181,18 +181,39 @@ function assemble(decided: Decided, gathered: Gathered): Exchange {
     call.kind === "submit"
       ? { key: caller.replays, digest: () => digest(decided, { body, input: undefined }) }
       : undefined;
-  return createExchange({ door, call, caller, settings, trace, job, seal, form, base, replay, ...gathered });
+  return createExchange({
+    door,
+    call,
+    caller,
+    settings,
+    trace,
+    query,
+    body,
+    apiKey,
+    hold,
+    price,
+    job,
+    seal,
+    form,
+    base,
+    more,
+    replay,
+    origin,
+    delivers,
+  });
 }
 
+type Originated = Subscribed & { readonly origin: JobOrigin };
+
 /** Where a new job comes from, and whether its result is delivered to the app. */
-function originate({ call, caller, door, query, settings }: Decided): Soon<Subscribed & { origin: JobOrigin }> {
+function originate({ call, caller, door, query, settings }: Decided): Soon<Originated> {
   const owned = ownsJobs(caller, settings);
   const { id, isPublic: anonymous } = caller;
   const origin = { endpoint: call.endpoint, caller: id, anonymous, owned, at: settings.now() };
   if (call.kind !== "submit") return { origin, query, delivers: false };
   return andThen(subscribe(query, origin, door.head, settings), (subscribed) => {
     if (subscribed.delivers) sweepPending(door, settings);
-    return { origin, ...subscribed };
+    return { origin, query: subscribed.query, delivers: subscribed.delivers };
   });
 }
 

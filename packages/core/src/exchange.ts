@@ -171,7 +171,8 @@ function bindSubmission(submission: Submission | undefined, admitted: Admitted):
   }
   const { id: from } = submission;
   return andThen(seal === undefined ? from : seal(from), (to) => {
-    const note: JobNote = { id: from, app: call.app, ...admitted.origin };
+    const { endpoint, caller, anonymous, owned, at } = admitted.origin;
+    const note: JobNote = { id: from, app: call.app, endpoint, caller, anonymous, owned, at };
     settings.abandonment?.seen(note);
     return andThen(bindJob(note, admitted), () => ({ from, to }));
   });

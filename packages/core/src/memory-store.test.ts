@@ -306,6 +306,16 @@ describe("room", () => {
     const { store } = await filledWith(open);
     expect(await leftIn(store)).toEqual(left);
   });
+  it("jobs without a price hold nothing once they are over", async () => {
+    const { store } = setUp(10);
+    for (let index = 0; index < 50; index += 1) {
+      const id = `r${index}`;
+      expect(await store.admit(holding({ id, micros: 0, leaseMs: day }, "none"))).toMatchObject({ ok: true });
+      await store.bind(id, `job ${index}`, "note", day);
+      await store.end(`job ${index}`, undefined);
+    }
+    expect(await store.settle({ job: "job 49" }, { units: 3 })).toEqual({ micros: 0, note: "note" });
+  });
   it("and after all of that the store is full", async () => {
     const { store, answers } = await filledWith(8);
     expect(answers.map(({ ok }) => ok)).toEqual([true, true, true, true, true, true, true, false]);

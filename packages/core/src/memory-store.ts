@@ -260,7 +260,13 @@ function end(state: State, job: string, seconds: number | undefined): Settled | 
   if (id === undefined || held === undefined) return null;
   if (held.hold.perSecond !== undefined && seconds !== undefined) return charge(state, id, { seconds });
   free(state, held);
+  if (isFree(held)) state.released.add(id);
   return null;
+}
+
+/** Such a hold never comes to anything, so it may go as soon as its place is free. */
+function isFree({ micros, hold: { perUnit, perSecond } }: Held): boolean {
+  return micros === 0 && !perUnit && !perSecond;
 }
 
 function settle(state: State, name: HoldName, outcome: Outcome): Settled | null {

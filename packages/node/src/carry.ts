@@ -60,7 +60,7 @@ interface Run extends Dispatcher.DispatchHandler {
 }
 
 /** Carries an exchange out. Resolves when it is over, whichever way. */
-export async function carryOut(
+export function carryOut(
   exchange: Exchange,
   req: IncomingMessage,
   res: ServerResponse,

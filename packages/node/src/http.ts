@@ -46,7 +46,7 @@ export interface Runtime {
 const lingering = 5000;
 
 /** Answers one request. Never rejects. */
-export async function handleRequest(
+export function handleRequest(
   req: IncomingMessage,
   res: ServerResponse,
   context: HandleContext,
@@ -57,20 +57,22 @@ export async function handleRequest(
   const decided = runtime.keyway.plan(door);
   if (!isPending(decided)) return answer(decided, req, res, context, runtime);
   runtime.deciding += 1;
-  const found = await decided;
-  runtime.deciding -= 1;
-  return answer(found, req, res, context, runtime);
+  return decided.then((found) => {
+    runtime.deciding -= 1;
+    return answer(found, req, res, context, runtime);
+  });
 }
 
-async function answer(
+function answer(
   decided: Answer | Exchange,
   req: IncomingMessage,
   res: ServerResponse,
   context: HandleContext,
   runtime: Runtime,
 ): Promise<void> {
-  if (decided.type === "answer") sendAnswer(res, decided);
-  else await carryOut(decided, req, res, context, runtime);
+  if (decided.type === "exchange") return carryOut(decided, req, res, context, runtime);
+  sendAnswer(res, decided);
+  return Promise.resolve();
 }
 
 /** Answers one webhook delivery of fal's. Never rejects. */

@@ -30,7 +30,7 @@ export function checkBodyHeaders(call: Call, headers: HeaderList, maxBytes: numb
     if (length !== undefined && length !== "0") throw new ProxyError("unexpected_body");
     return;
   }
-  if (mediaType(headers) !== "application/json") throw new ProxyError("unsupported_media_type");
+  if (mediaType(headers) !== json) throw new ProxyError("unsupported_media_type");
   const coding = valueOf(headers, "content-encoding")?.trim().toLowerCase();
   if (coding !== undefined && coding !== "identity" && announcesBody(headers))
     throw new ProxyError("unsupported_content_encoding");
@@ -45,5 +45,8 @@ export function tooLarge(maxBytes: number): ProxyError {
 
 /** The essence of a media type (WHATWG MIME Sniffing, section 4.4): what stands before `;`. */
 function mediaType(headers: HeaderList): string {
-  return (valueOf(headers, "content-type") ?? "").split(";", 1)[0]?.trim().toLowerCase() ?? "";
+  const type = valueOf(headers, "content-type") ?? "";
+  return type === json ? json : (type.split(";", 1)[0]?.trim().toLowerCase() ?? "");
 }
+
+const json = "application/json";

@@ -6,13 +6,15 @@ import type { NamedCounter } from "./scope.ts";
 export function rateHeaders(counters: readonly NamedCounter[], allowances: readonly Allowance[]): HeaderList {
   let policies = "";
   let lefts = "";
-  for (const [index, { label, policy }] of counters.entries()) {
+  let index = 0;
+  for (const { label, policy } of counters) {
     const { remaining, resetMs } = allowances[index] ?? { remaining: 0, resetMs: 0 };
     const separator = index === 0 ? "" : ", ";
     policies += separator + policy;
     lefts += `${separator}"${label}";r=${remaining};t=${Math.ceil(resetMs / 1000)}`;
+    index += 1;
   }
-  if (policies === "") return [];
+  if (index === 0) return [];
   return [
     ["ratelimit-policy", policies],
     ["ratelimit", lefts],
