@@ -167,7 +167,7 @@ export const faults: readonly Fault[] = [
   {
     name: "the seal fits every caller",
     package: "core",
-    replace: { '"keyway job 1", subject.caller,': '"keyway job 1",' },
+    replace: { '"keyway job 1", caller,': '"keyway job 1",' },
     seenBy: node,
   },
   {
