@@ -1,4 +1,4 @@
-import type { Call } from "../call.ts";
+import { type Call, appLength } from "../call.ts";
 import { ProxyError } from "../errors.ts";
 import { parseJson, writeJson } from "../json.ts";
 import { type Endpoint, matchSegments } from "./endpoint.ts";
@@ -40,7 +40,7 @@ function isOpen(app: readonly string[], endpoints: readonly Endpoint[], standard
     const found = endpoints.find(
       ({ segments }) => matchSegments(segments, app) || matchSegments(segments, withoutPath(app)),
     );
-    return found !== undefined && givesTokens(found, standard);
+    return found !== undefined && givesTokens(found, standard) && !goesAround(app, found, endpoints);
   }
   const [alias = ""] = app;
   const covering = endpoints.filter(({ segments }) => coversAlias(segments, alias));
@@ -49,6 +49,16 @@ function isOpen(app: readonly string[], endpoints: readonly Endpoint[], standard
   // Who names an alias decides for his own owner only: another owner's app of that name may have a rule to keep.
   const deciding = named.length === 0 ? covering : covering.filter((one) => named.includes(one) || isKept(one, owners));
   return deciding.length > 0 && deciding.every((endpoint) => givesTokens(endpoint, standard));
+}
+
+/**
+ * What a token for a path is good for beside it is not documented. So a pattern that does not name the app gives none where another one
+ * does, and has a rule to keep.
+ */
+function goesAround(app: readonly string[], found: Endpoint, endpoints: readonly Endpoint[]): boolean {
+  const named = app.slice(0, appLength(app));
+  const names = ({ segments }: Endpoint): boolean => named.every((name, index) => segments[index] === name);
+  return !names(found) && endpoints.some((one) => one.ruled && one.realtime !== "token" && names(one));
 }
 
 /** A rule for other owners too, which a token for the alias alone would go around. */
