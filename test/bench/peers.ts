@@ -33,7 +33,7 @@ export interface Running {
   readonly url: string;
   readonly pid: number;
   /** Collects garbage where there is some. */
-  readonly collect: () => Promise<void>;
+  readonly collect: (how: "garbage" | "all") => Promise<void>;
   readonly stop: () => Promise<void>;
 }
 
@@ -98,7 +98,7 @@ async function startChild(file: string, args: readonly string[], ca: string): Pr
   return {
     url,
     pid: child.pid ?? 0,
-    collect: async () => void (await ask(child, "collect garbage")),
+    collect: async (how) => void (await ask(child, how)),
     stop: () => end(child),
   };
 }

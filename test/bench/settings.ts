@@ -5,6 +5,8 @@ import type { Workload } from "./peers.ts";
 export interface Settings {
   readonly rounds: number;
   readonly seconds: number;
+  /** How often calls are made in a new process before they count. */
+  readonly warmUps: number;
   readonly streams: number;
   readonly idle: readonly [number, number];
   readonly megabytes: number;
@@ -50,6 +52,7 @@ export function readSettings(args: readonly string[]): Settings | null {
   return {
     rounds: Number(values.rounds ?? (quick ? 1 : 3)),
     seconds: Number(values.seconds ?? (quick ? 0.4 : 2)),
+    warmUps: quick ? 1 : 3,
     streams: quick ? 50 : 500,
     idle: quick ? [100, 300] : [2000, 6000],
     megabytes: quick ? 20 : 100,

@@ -57,7 +57,7 @@ export async function weighUpload(peer: Peer, running: Running, megabytes: numbe
 }
 
 async function weigh(running: Running, work: (socket: Socket) => Promise<void>): Promise<number> {
-  await running.collect();
+  await running.collect("garbage");
   await pause(200);
   const { now } = memoryOf(running.pid);
   forgetPeak(running.pid);

@@ -93,9 +93,9 @@ export async function weighIdle(
 
 async function settle(running: Running): Promise<number> {
   await pause(300);
-  await running.collect();
+  await running.collect("all");
   await pause(700);
-  await running.collect();
+  await running.collect("all");
   return memoryOf(running.pid).now;
 }
 

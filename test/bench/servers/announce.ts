@@ -2,12 +2,12 @@ import type { Server } from "node:http";
 import { listenOnFreePort } from "../../upstream.ts";
 
 /**
- * Tells the bench where this process listens, collects garbage when asked to, and ends with the bench. All that can be is collected: how
- * much V8 lets lie otherwise differs by 20 MB from one run to the next.
+ * Tells the bench where this process listens, collects garbage when asked to, and ends with the bench. Where all that can be is to be
+ * collected, V8 goes on sparing memory for a while, so nothing is measured in that process but memory at rest.
  */
 export function announce(url: string): void {
-  process.on("message", () => {
-    globalThis.gc?.({ type: "major", execution: "sync", flavor: "last-resort" });
+  process.on("message", (how) => {
+    globalThis.gc?.({ type: "major", execution: "sync", flavor: how === "all" ? "last-resort" : "regular" });
     process.send?.("collected");
   });
   process.on("disconnect", () => process.exit());
