@@ -92,8 +92,8 @@ function weighing(
       [slow, true],
     ] as const) {
       figures[measure] = await inFreshProcess(peer, upstream.plain, ca, async (running) => {
-        const small = toDownload(peer, 1);
-        await runRequests(running, 4, 0.3, () => small);
+        // Small calls only: a large one would take, before it counts, the very room that is to be measured.
+        await runRequests(running, 4, settings.seconds, await polls(peer, running));
         return (await weigh(peer, running, settings.megabytes, slowly)) / megabyte;
       });
     }
