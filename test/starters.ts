@@ -6,7 +6,8 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "nod
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { environment, packAll, run } from "./pack.ts";
-import { freePort, startUpstream } from "./upstream.ts";
+import { WebSocket, WebSocketServer } from "ws";
+import { type Upstream, freePort, startUpstream } from "./upstream.ts";
 
 interface Starter {
   readonly name: string;
@@ -15,34 +16,74 @@ interface Starter {
   /** The starter's package. */
   readonly starter: string;
   readonly create: string;
-  /** The command of the app's framework, in its node_modules. */
-  readonly command: string;
-  readonly dev: (port: number) => readonly string[];
+  /** How its framework serves the app, by name. */
+  readonly servers: Readonly<Record<string, Serve>>;
   /** Packages to pack, the door last. */
   readonly packages: readonly string[];
   /** What is changed in the fresh app before anything is installed. */
   readonly change?: (app: string) => void;
 }
 
+/** What Node runs in the app's folder to listen on a port. */
+interface Serve {
+  /** Below the app's folder. */
+  readonly module: string;
+  readonly args: (port: number) => readonly string[];
+  /** The variable that names the port, where no argument does. */
+  readonly portVariable?: string;
+}
+
 const starters: readonly Starter[] = [
   nextStarter("16.4.3"),
   nextStarter("15"),
   nextStarter("14"),
-  kitStarter("SvelteKit 2, as it makes it"),
+  kitStarter("SvelteKit 2, as it makes it, with adapter-node 5", adaptToNode),
   kitStarter("SvelteKit 3", raiseKit),
 ];
 
-function kitStarter(label: string, change?: Starter["change"]): Starter {
+function kitStarter(label: string, change: (app: string) => void): Starter {
+  const vite = (command: string): Serve => ({
+    module: "node_modules/vite/bin/vite.js",
+    args: (port) => [command, "--port", String(port), "--host", "127.0.0.1", "--strictPort"],
+  });
   return {
     name: "sveltekit",
     label,
     starter: "sv@0.17.1",
     create: "sv create app --template minimal --types ts --no-add-ons --no-install",
-    command: "vite/bin/vite.js",
-    dev: (port) => ["dev", "--port", String(port), "--host", "127.0.0.1", "--strictPort"],
+    servers: {
+      "vite dev": vite("dev"),
+      "vite preview": vite("preview"),
+      "node build": { module: "build/index.js", args: () => [], portVariable: "PORT" },
+    },
     packages: ["core", "node", "sveltekit"],
-    ...(change === undefined ? {} : { change }),
+    change(app) {
+      change(app);
+      addSockets(app);
+    },
   };
+}
+
+/** Real-time as docs/real-time.md has it: `attachToServers` in the hooks, and the plugin for `vite dev`. */
+function addSockets(app: string): void {
+  writeFileSync(
+    join(app, "src/hooks.server.ts"),
+    `import { attachToServers, createKeyway } from "@keyway/sveltekit";
+attachToServers(createKeyway({ authorize: "public", endpoints: ["fal-ai/**"], limits: { global: { streams: 9 } } }));
+`,
+  );
+  replaceIn(app, "vite.config.ts", "plugins: [", "plugins: [sockets(), ");
+  const config = join(app, "vite.config.ts");
+  writeFileSync(config, `import { sockets } from "@keyway/sveltekit/vite";\n${readFileSync(config, "utf8")}`);
+}
+
+/** The starter's adapter finds no platform here. */
+function adaptToNode(app: string): void {
+  const made = readJson(join(app, "package.json"));
+  const { "@sveltejs/adapter-auto": _auto, ...others } = made.devDependencies;
+  const devDependencies = { ...others, "@sveltejs/adapter-node": "5.5.7" };
+  writeFileSync(join(app, "package.json"), JSON.stringify({ ...made, devDependencies }));
+  replaceIn(app, "vite.config.ts", "@sveltejs/adapter-auto", "@sveltejs/adapter-node");
 }
 
 /** The starter makes an app for SvelteKit 2: this is what its migration to 3 changes, with the versions of our own example. */
@@ -50,22 +91,18 @@ function raiseKit(app: string): void {
   const ours = readJson(join(root, "examples/sveltekit/package.json"));
   const made = readJson(join(app, "package.json"));
   const { "@sveltejs/adapter-auto": _auto, ...others } = made.devDependencies;
-  write(
-    "package.json",
-    JSON.stringify({ ...made, imports: ours.imports, devDependencies: { ...others, ...ours.devDependencies } }),
-  );
-  change("vite.config.ts", "@sveltejs/adapter-auto", "@sveltejs/adapter-node");
-  change("src/routes/+layout.svelte", "$lib/", "#lib/");
-  change("tsconfig.json", "./.svelte-kit/tsconfig.json", "$app/tsconfig");
+  const imports = { ...made, imports: ours.imports, devDependencies: { ...others, ...ours.devDependencies } };
+  writeFileSync(join(app, "package.json"), JSON.stringify(imports));
+  replaceIn(app, "vite.config.ts", "@sveltejs/adapter-auto", "@sveltejs/adapter-node");
+  replaceIn(app, "src/routes/+layout.svelte", "$lib/", "#lib/");
+  replaceIn(app, "tsconfig.json", "./.svelte-kit/tsconfig.json", "$app/tsconfig");
+}
 
-  function change(file: string, before: string, after: string): void {
-    const text = readFileSync(join(app, file), "utf8");
-    if (!text.includes(before)) throw new Error(`the starter's ${file} does not say ${before}`);
-    write(file, text.replace(before, after));
-  }
-  function write(file: string, text: string): void {
-    writeFileSync(join(app, file), text);
-  }
+function replaceIn(app: string, file: string, before: string, after: string): void {
+  const path = join(app, file);
+  const text = readFileSync(path, "utf8");
+  if (!text.includes(before)) throw new Error(`the starter's ${file} does not say ${before}`);
+  writeFileSync(path, text.replace(before, after));
 }
 
 interface Manifest {
@@ -84,8 +121,12 @@ function nextStarter(version: string): Starter {
     label: `Next.js ${version.split(".")[0]}`,
     starter: `create-next-app@${version}`,
     create: `create-next-app app ${flags} --disable-git --yes`,
-    command: "next/dist/bin/next",
-    dev: (port) => ["dev", "--port", String(port), "--hostname", "127.0.0.1"],
+    servers: {
+      "next dev": {
+        module: "node_modules/next/dist/bin/next",
+        args: (port) => ["dev", "--port", String(port), "--hostname", "127.0.0.1"],
+      },
+    },
     packages: ["core", "node", "nextjs"],
   };
 }
@@ -96,7 +137,7 @@ const [wanted = ""] = process.argv.slice(2);
 for (const starter of starters.filter(({ label }) => label.includes(wanted))) await tryStarter(starter);
 
 async function tryStarter(given: Starter): Promise<void> {
-  const { name, label, starter, create, command, dev, packages } = given;
+  const { name, label, starter, create, servers, packages } = given;
   const folder = mkdtempSync(join(tmpdir(), `keyway-starter-${name}-`));
   const app = join(folder, "app");
   try {
@@ -106,8 +147,9 @@ async function tryStarter(given: Starter): Promise<void> {
     run(app, "npm", "install", "--no-audit", "--no-fund", "--loglevel=error", ...tarballs);
     const file = writeSnippet(name, app);
     run(app, "npm", "run", "build");
-    await callThrough(join(app, "node_modules", command), dev, app);
-    console.log(`${label} by ${starter}: ${file} from the README builds and answers in a fresh app`);
+    for (const serve of Object.values(servers)) await callThrough(serve, app, name === "sveltekit");
+    const how = Object.keys(servers).join(", ");
+    console.log(`${label} by ${starter}: ${file} from the README builds and answers in a fresh app (${how})`);
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
@@ -124,12 +166,14 @@ function writeSnippet(name: string, app: string): string {
   return file;
 }
 
-async function callThrough(command: string, dev: Starter["dev"], app: string): Promise<void> {
+async function callThrough({ module, args, portVariable }: Serve, app: string, sockets: boolean): Promise<void> {
   const upstream = await startUpstream();
   const port = await freePort();
-  const child = spawn(process.execPath, [command, ...dev(port)], {
+  const chosen = portVariable === undefined ? {} : { [portVariable]: String(port), HOST: "127.0.0.1" };
+  const child = spawn(process.execPath, [module, ...args(port)], {
     cwd: app,
-    env: { ...environment, KEYWAY_UPSTREAM: upstream.url },
+    // Vite's preview calls itself production otherwise, and there nothing leads away from fal.ai.
+    env: { ...environment, ...chosen, NODE_ENV: "development", KEYWAY_UPSTREAM: upstream.url },
     stdio: ["ignore", "ignore", "inherit"],
   });
   try {
@@ -138,6 +182,7 @@ async function callThrough(command: string, dev: Starter["dev"], app: string): P
     const keys = upstream.arrivals.map((arrival) => arrival.values("authorization").join());
     if (allowed !== 200 || refused !== 403 || keys.join() !== "Key emulator")
       throw new Error(`answered ${allowed} and ${refused}, sent ${keys.join()}`);
+    if (sockets) await echoThrough(port, upstream);
   } finally {
     const left = once(child, "exit");
     child.kill("SIGTERM");
@@ -158,4 +203,18 @@ async function call(child: ChildProcess, port: number, target: string): Promise<
       await new Promise((resolve) => setTimeout(resolve, 100));
     }
   }
+}
+
+/** A message goes to upstream and comes back. */
+async function echoThrough(port: number, upstream: Upstream): Promise<void> {
+  const server = new WebSocketServer({ noServer: true });
+  upstream.upgrade((request, socket, head) =>
+    server.handleUpgrade(request, socket, head, (opened) => opened.on("message", (data) => opened.send(data))),
+  );
+  const socket = new WebSocket(`ws://127.0.0.1:${port}/api/fal/proxy/fal.run/fal-ai/lcm/realtime`);
+  await once(socket, "open");
+  socket.send("ping");
+  const [data] = (await once(socket, "message")) as [Buffer];
+  socket.terminate();
+  if (String(data) !== "ping") throw new Error(`a message came back as ${String(data)}`);
 }
