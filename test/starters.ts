@@ -31,6 +31,8 @@ interface Serve {
   readonly args: (port: number) => readonly string[];
   /** The variable that names the port, where no argument does. */
   readonly portVariable?: string;
+  /** Whether it carries WebSockets as set up here. */
+  readonly sockets: boolean;
 }
 
 const starters: readonly Starter[] = [
@@ -45,6 +47,7 @@ function kitStarter(label: string, change: (app: string) => void): Starter {
   const vite = (command: string): Serve => ({
     module: "node_modules/vite/bin/vite.js",
     args: (port) => [command, "--port", String(port), "--host", "127.0.0.1", "--strictPort"],
+    sockets: true,
   });
   return {
     name: "sveltekit",
@@ -54,7 +57,7 @@ function kitStarter(label: string, change: (app: string) => void): Starter {
     servers: {
       "vite dev": vite("dev"),
       "vite preview": vite("preview"),
-      "node build": { module: "build/index.js", args: () => [], portVariable: "PORT" },
+      "node build": { module: "build/index.js", args: () => [], portVariable: "PORT", sockets: true },
     },
     packages: ["core", "node", "sveltekit"],
     change(app) {
@@ -125,11 +128,28 @@ function nextStarter(version: string): Starter {
       "next dev": {
         module: "node_modules/next/dist/bin/next",
         args: (port) => ["dev", "--port", String(port), "--hostname", "127.0.0.1"],
+        sockets: false,
       },
+      "a server of its own": { module: "server.mjs", args: () => [], portVariable: "PORT", sockets: true },
     },
+    change: (app) => writeFileSync(join(app, "server.mjs"), nextServer),
     packages: ["core", "node", "nextjs"],
   };
 }
+
+/** A custom server, as Next's documentation has it, with real-time as docs/real-time.md has it. */
+const nextServer = `import { createServer } from "node:http";
+import { attach, createKeyway } from "@keyway/nextjs";
+import next from "next";
+
+const port = Number(process.env.PORT);
+const app = next({ dev: true, hostname: "127.0.0.1", port });
+const handle = app.getRequestHandler();
+await app.prepare();
+const server = createServer((request, response) => handle(request, response));
+attach(server, createKeyway({ authorize: "public", endpoints: ["fal-ai/**"], limits: { global: { streams: 9 } } }));
+server.listen(port, "127.0.0.1");
+`;
 
 const root = join(import.meta.dirname, "..");
 
@@ -147,7 +167,7 @@ async function tryStarter(given: Starter): Promise<void> {
     run(app, "npm", "install", "--no-audit", "--no-fund", "--loglevel=error", ...tarballs);
     const file = writeSnippet(name, app);
     run(app, "npm", "run", "build");
-    for (const serve of Object.values(servers)) await callThrough(serve, app, name === "sveltekit");
+    for (const serve of Object.values(servers)) await callThrough(serve, app);
     const how = Object.keys(servers).join(", ");
     console.log(`${label} by ${starter}: ${file} from the README builds and answers in a fresh app (${how})`);
   } finally {
@@ -166,7 +186,7 @@ function writeSnippet(name: string, app: string): string {
   return file;
 }
 
-async function callThrough({ module, args, portVariable }: Serve, app: string, sockets: boolean): Promise<void> {
+async function callThrough({ module, args, portVariable, sockets }: Serve, app: string): Promise<void> {
   const upstream = await startUpstream();
   const port = await freePort();
   const chosen = portVariable === undefined ? {} : { [portVariable]: String(port), HOST: "127.0.0.1" };
