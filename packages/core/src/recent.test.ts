@@ -41,3 +41,15 @@ it("forgets everything when it is told to", () => {
   recent.clear();
   expect(recent.get("a")).toBeUndefined();
 });
+
+it("forgets within two lifetimes what nobody has asked for", () => {
+  let time = 0;
+  const recent = createRecent<number>(8, 1000, () => time);
+  for (const name of ["a", "b"]) recent.set(name, 1);
+  time = 1000;
+  recent.set("c", 1);
+  expect(recent.get("a")).toBe(1);
+  time = 2000;
+  recent.set("d", 1);
+  expect([recent.get("a"), recent.get("b"), recent.get("c"), recent.get("d")]).toEqual([1, undefined, 1, 1]);
+});

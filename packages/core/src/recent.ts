@@ -7,17 +7,23 @@ export interface Recent<Value> {
 }
 
 /**
- * Two generations: when the young one is full it becomes the old one, and the old one goes. What is asked for moves to the young one,
- * so the latest `most / 2` are always there, and there are never more than `most`.
+ * Two generations: when the young one is full, or `lifetime` milliseconds old, it becomes the old one, and the old one goes. What is asked
+ * for moves to the young one, so the latest `most / 2` are always there, and there are never more than `most`.
  */
-export function createRecent<Value>(most: number): Recent<Value> {
+export function createRecent<Value>(
+  most: number,
+  lifetime: number = Number.POSITIVE_INFINITY,
+  now: () => number = Date.now,
+): Recent<Value> {
   let young = new Map<string, Value>();
   let old = new Map<string, Value>();
+  let begun = now();
 
   function set(key: string, value: Value): void {
-    if (young.size >= most / 2 && !young.has(key)) {
+    if ((young.size >= most / 2 || now() - begun >= lifetime) && !young.has(key)) {
       old = young;
       young = new Map();
+      begun = now();
     }
     young.set(key, value);
   }

@@ -20,9 +20,11 @@ export interface UnderstoodTargets {
 
 const kept = 12_000;
 const longestKept = 300;
+/** A job is asked about every half second or so, and when it is over no more. */
+const keptFor = 15_000;
 
 export function createUnderstoodTargets(): UnderstoodTargets {
-  const known = createRecent<Understood>(kept);
+  const known = createRecent<Understood>(kept, keptFor);
   return {
     find({ text }, { method, upgrade }) {
       const found = known.get(text);
