@@ -1,13 +1,11 @@
-import { resolveKey } from "./api-key.ts";
+import { digest, exchangeFor, smallBodyOf } from "./assembly.ts";
 import type { Call } from "./call.ts";
 import { type ErrorCode, ProxyError } from "./errors.ts";
-import { type Admitted, createExchange } from "./exchange.ts";
-import { type HeaderList, valueOf } from "./head.ts";
-import { type JobOrigin, settleHold } from "./job.ts";
+import type { HeaderList } from "./head.ts";
 import { parseJson, writeJson } from "./json.ts";
 import { lookAfter } from "./lazy-settlement.ts";
 import type { Settings } from "./options.ts";
-import { digestOf, recallAnswer, whenWritten } from "./replay.ts";
+import { recallAnswer, whenWritten } from "./replay.ts";
 import { takesBody } from "./rules/body.ts";
 import type { KnownCaller } from "./rules/caller.ts";
 import type { Endpoint } from "./rules/endpoint.ts";
@@ -22,15 +20,11 @@ import {
   spends,
   uncounted,
 } from "./rules/limits.ts";
-import { ownsJobs } from "./rules/ownership.ts";
 import { type Price, reserveOf } from "./rules/price.ts";
 import { checkToken } from "./rules/token.ts";
 import type { Answer, Door, Exchange } from "./seam.ts";
 import { type Soon, andThen, isPending } from "./soon.ts";
-import type { Hold } from "./store.ts";
 import type { Trace } from "./trace.ts";
-import { sweepPending } from "./webhooks/settlement.ts";
-import { type Subscribed, subscribe } from "./webhooks/submit.ts";
 
 /** A call that every rule of the head has let through. */
 export interface Decided {
@@ -48,14 +42,12 @@ export interface Decided {
 }
 
 /** The body as far as a rule had to see it. */
-interface Seen {
+export interface Seen {
   readonly body: "stream" | Uint8Array | null;
   readonly input: unknown;
 }
 
 const collectLimit = 1024 * 1024;
-/** Submits up to this many bytes can be recognised when they are repeated. */
-const smallBody = 64 * 1024;
 
 /** What costs something comes last: rates, the body where a rule must see it, money and places, the key. */
 export function admit(decided: Decided): Soon<Answer | Exchange> {
@@ -139,84 +131,6 @@ function grantLazily(request: Request, ask: Ask, settings: Settings): Soon<Grant
 const lazy: readonly ErrorCode[] = ["budget_exceeded", "too_many_open"];
 const soft: readonly ErrorCode[] = ["rate_limited", "too_many_open", "input_refused"];
 
-/** The exchange; what it holds is given back where it comes to none. */
-function exchangeFor(
-  decided: Decided,
-  price: Price | undefined,
-  seen: Seen,
-  { hold }: Grant,
-  more: HeaderList,
-): Soon<Exchange> {
-  const { call, caller, settings } = decided;
-  try {
-    const made = andThen(call.kind === "submit" ? smallBodyOf(decided, seen) : seen, ({ body }) =>
-      andThen(resolveKey(settings.apiKey, caller), (apiKey) =>
-        andThen(originate(decided), ({ query, origin, delivers }) =>
-          assemble(decided, { body, apiKey, hold, price, more, query, origin, delivers }),
-        ),
-      ),
-    );
-    return isPending(made) ? made.catch((error: unknown) => giveBack(hold, error, settings)) : made;
-  } catch (error) {
-    return giveBack(hold, error, settings);
-  }
-}
-
-async function giveBack(hold: Hold | undefined, error: unknown, settings: Settings): Promise<never> {
-  if (hold !== undefined) await settleHold({ hold: hold.id }, "release", settings);
-  throw error;
-}
-
-type Gathered = Pick<Admitted, "body" | "apiKey" | "hold" | "price" | "more"> & Originated;
-
-function assemble(decided: Decided, gathered: Gathered): Exchange {
-  const { door, settings, trace, call, caller, falRequestId, form, base } = decided;
-  const { body, apiKey, hold, price, more, query, origin, delivers } = gathered;
-  if (door.isGone()) throw new ProxyError("body_incomplete", { message: "The caller left." });
-  const job = falRequestId === undefined ? undefined : { from: falRequestId, to: call.requestId ?? falRequestId };
-  const seal = ownsJobs(caller, settings)
-    ? (requestId: string) => settings.sealer.seal({ caller: caller.id, app: call.app, requestId })
-    : undefined;
-  const replay: Admitted["replay"] =
-    call.kind === "submit"
-      ? { key: caller.replays, digest: () => digest(decided, { body, input: undefined }) }
-      : undefined;
-  return createExchange({
-    door,
-    call,
-    caller,
-    settings,
-    trace,
-    query,
-    body,
-    apiKey,
-    hold,
-    price,
-    job,
-    seal,
-    form,
-    base,
-    more,
-    replay,
-    origin,
-    delivers,
-  });
-}
-
-type Originated = Subscribed & { readonly origin: JobOrigin };
-
-/** Where a new job comes from, and whether its result is delivered to the app. */
-function originate({ call, caller, door, query, settings }: Decided): Soon<Originated> {
-  const owned = ownsJobs(caller, settings);
-  const { id, isPublic: anonymous } = caller;
-  const origin = { endpoint: call.endpoint, caller: id, anonymous, owned, at: settings.now() };
-  if (call.kind !== "submit") return { origin, query, delivers: false };
-  return andThen(subscribe(query, origin, door.head, settings), (subscribed) => {
-    if (subscribed.delivers) sweepPending(door, settings);
-    return { origin, query: subscribed.query, delivers: subscribed.delivers };
-  });
-}
-
 /** Whether a rule has to see the body before it may go. */
 function readsBody(call: Call, endpoint: Endpoint | undefined, price: Price | undefined): boolean {
   return (
@@ -241,18 +155,6 @@ async function readBody(decided: Decided): Promise<Seen> {
 function tokenEndpoints({ limits }: KnownCaller, { endpoints }: Settings): readonly Endpoint[] {
   if (limits.budget === undefined) return endpoints;
   return endpoints.map((endpoint) => ({ ...endpoint, realtime: endpoint.realtime ?? "proxied" }));
-}
-
-/** The bytes of a submit that is small enough to be recognised when it is repeated. */
-function smallBodyOf({ door }: Decided, seen: Seen): Soon<Seen> {
-  const length = Number(valueOf(door.head.headers, "content-length") ?? Number.NaN);
-  if (seen.body !== "stream" || !(length <= smallBody)) return seen;
-  return door.body(smallBody).then((body) => ({ body, input: seen.input }));
-}
-
-function digest({ call, door, query }: Decided, { body }: Seen): Promise<string | undefined> {
-  const key = valueOf(door.head.headers, "idempotency-key");
-  return digestOf(`${call.endpoint}?${query ?? ""}`, key, body instanceof Uint8Array ? body : undefined);
 }
 
 /** With `dryRun` the refusals of soft rules are told and not made. */
