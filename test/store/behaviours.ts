@@ -25,7 +25,7 @@ export function describeStore(name: string, open: () => Promise<Ground>): void {
     });
     afterEach(() => ground.close());
 
-    const admit = (more: Partial<Admission>): Promise<Admitted> => store.admit(admissionOf(more));
+    const admit = async (more: Partial<Admission>): Promise<Admitted> => store.admit(admissionOf(more));
     async function opened(more: Partial<Hold> = {}): Promise<Hold> {
       const hold = holdOf(more);
       expect(await admit({ hold })).toEqual({ ok: true, allowances: [] });

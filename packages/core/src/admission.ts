@@ -23,7 +23,7 @@ import {
 import { type Price, reserveOf } from "./rules/price.ts";
 import { checkToken } from "./rules/token.ts";
 import type { Answer, Door, Exchange } from "./seam.ts";
-import { type Soon, andThen, isPending } from "./soon.ts";
+import { type Soon, andThen, orElse } from "./soon.ts";
 import type { Trace } from "./trace.ts";
 
 /** A call that every rule of the head has let through. */
@@ -75,26 +75,39 @@ async function admitRead(decided: Decided, request: Request): Promise<Answer | E
 }
 
 /** Money and places, and the answer to a repeated submit. */
-async function admitSeen(
+function admitSeen(
   decided: Decided,
   request: Request,
   seen: Seen,
   asks: Pick<Ask, "micros" | "rates">,
   rateHeaders: HeaderList,
-): Promise<Answer | Exchange> {
-  const { call, caller, settings } = decided;
-  const { price } = request;
+): Soon<Answer | Exchange> {
+  const { call, caller } = decided;
   const recall = call.kind === "submit" ? caller.replays : undefined;
-  const writing = recall === undefined ? undefined : whenWritten(recall);
-  if (writing !== undefined) await writing;
   const ask: Ask = { ...asks, places: true, recall };
-  const first = await grantCall(decided, request, ask);
-  const headers = [...decided.more, ...rateHeaders, ...first.headers];
-  if (first.recalled === undefined) return exchangeFor(decided, price, seen, first, headers);
+  return andThen(recall === undefined ? undefined : whenWritten(recall), () =>
+    andThen(grantCall(decided, request, ask), (first) => {
+      const headers = [...decided.more, ...rateHeaders, ...first.headers];
+      if (first.recalled === undefined) return exchangeFor(decided, request.price, seen, first, headers);
+      return recallOr(decided, seen, first.recalled, async (whole) => {
+        const grant = await grantCall(decided, request, { ...ask, recall: undefined });
+        return exchangeFor(decided, request.price, whole, grant, headers);
+      });
+    }),
+  );
+}
+
+/** The answer that the first of two equal submits did not get, or what else to do. */
+async function recallOr(
+  decided: Decided,
+  seen: Seen,
+  recalled: string,
+  otherwise: (whole: Seen) => Promise<Exchange>,
+): Promise<Answer | Exchange> {
+  const { caller, settings } = decided;
   const whole = await smallBodyOf(decided, seen);
-  const answer = await recallAnswer(first.recalled, await digest(decided, whole), caller.replays, settings);
-  if (answer !== undefined) return answer;
-  return exchangeFor(decided, price, whole, await grantCall(decided, request, { ...ask, recall: undefined }), headers);
+  const answer = await recallAnswer(recalled, await digest(decided, whole), caller.replays, settings);
+  return answer ?? otherwise(whole);
 }
 
 /** A caller's own budget holds only where calls count against it: the app's is checked at creation, his is known now. */
@@ -108,24 +121,27 @@ function checkUncounted({ call, caller, endpoint }: Decided): void {
 /** Asks for what the call needs. With `dryRun` rates and places are told and not kept; money always is. */
 function grantCall(decided: Decided, request: Request, ask: Ask): Soon<Grant> {
   const { settings, trace } = decided;
-  const granted = grantLazily(request, ask, settings);
-  if (!settings.dryRun || !isPending(granted)) return granted;
-  return granted.catch((error: unknown) => {
-    if (!(error instanceof ProxyError) || !soft.includes(error.code)) throw error;
-    trace.wouldRefuse(error);
-    return grantLazily(request, { ...ask, rates: false, places: false }, settings);
-  });
+  if (!settings.dryRun) return grantLazily(request, ask, settings);
+  return orElse(
+    () => grantLazily(request, ask, settings),
+    (error) => {
+      if (!(error instanceof ProxyError) || !soft.includes(error.code)) throw error;
+      trace.wouldRefuse(error);
+      return grantLazily(request, { ...ask, rates: false, places: false }, settings);
+    },
+  );
 }
 
 /** Before a caller is refused for his open jobs, those that are over are settled. */
 function grantLazily(request: Request, ask: Ask, settings: Settings): Soon<Grant> {
-  const granted = admitCall(request, ask, settings);
-  if (!isPending(granted)) return granted;
-  return granted.catch(async (error: unknown) => {
-    if (!(error instanceof ProxyError) || !lazy.includes(error.code)) throw error;
-    if ((await lookAfter(request.caller, settings)) === 0) throw error;
-    return admitCall(request, ask, settings);
-  });
+  return orElse(
+    () => admitCall(request, ask, settings),
+    async (error) => {
+      if (!(error instanceof ProxyError) || !lazy.includes(error.code)) throw error;
+      if ((await lookAfter(request.caller, settings)) === 0) throw error;
+      return admitCall(request, ask, settings);
+    },
+  );
 }
 
 const lazy: readonly ErrorCode[] = ["budget_exceeded", "too_many_open"];

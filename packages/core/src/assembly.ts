@@ -10,7 +10,7 @@ import type { Grant } from "./rules/limits.ts";
 import { ownsJobs } from "./rules/ownership.ts";
 import type { Price } from "./rules/price.ts";
 import type { Exchange } from "./seam.ts";
-import { type Soon, andThen, isPending } from "./soon.ts";
+import { type Soon, andThen, orElse } from "./soon.ts";
 import type { Hold } from "./store.ts";
 import { sweepPending } from "./webhooks/settlement.ts";
 import { type Subscribed, subscribe } from "./webhooks/submit.ts";
@@ -27,18 +27,17 @@ export function exchangeFor(
   more: HeaderList,
 ): Soon<Exchange> {
   const { call, caller, settings } = decided;
-  try {
-    const made = andThen(call.kind === "submit" ? smallBodyOf(decided, seen) : seen, ({ body }) =>
-      andThen(resolveKey(settings.apiKey, caller), (apiKey) =>
-        andThen(originate(decided), ({ query, origin, delivers }) =>
-          assemble(decided, { body, apiKey, hold, price, more, query, origin, delivers }),
+  return orElse(
+    () =>
+      andThen(call.kind === "submit" ? smallBodyOf(decided, seen) : seen, ({ body }) =>
+        andThen(resolveKey(settings.apiKey, caller), (apiKey) =>
+          andThen(originate(decided), ({ query, origin, delivers }) =>
+            assemble(decided, { body, apiKey, hold, price, more, query, origin, delivers }),
+          ),
         ),
       ),
-    );
-    return isPending(made) ? made.catch((error: unknown) => giveBack(hold, error, settings)) : made;
-  } catch (error) {
-    return giveBack(hold, error, settings);
-  }
+    (error) => giveBack(hold, error, settings),
+  );
 }
 
 async function giveBack(hold: Hold | undefined, error: unknown, settings: Settings): Promise<never> {

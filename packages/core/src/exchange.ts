@@ -10,9 +10,19 @@ import { type KeptAnswer, type Replay, keepAnswer } from "./replay.ts";
 import { meterOf } from "./meter.ts";
 import type { KnownCaller } from "./rules/caller.ts";
 import type { Price } from "./rules/price.ts";
-import type { Answer, AnswerHead, Door, Ending, Exchange, OpenSocket, UpstreamHead, Use } from "./seam.ts";
+import type {
+  Answer,
+  AnswerHead,
+  CollectedAnswer,
+  Door,
+  Ending,
+  Exchange,
+  OpenSocket,
+  UpstreamHead,
+  Use,
+} from "./seam.ts";
 import { settleCall } from "./settlement.ts";
-import { type Soon, andThen, isPending } from "./soon.ts";
+import { type Soon, andThen, orElse } from "./soon.ts";
 import type { Hold } from "./store.ts";
 import { type SealedJob, type Submission, readSubmission, rewriteSubmission } from "./submission.ts";
 import type { Trace } from "./trace.ts";
@@ -92,24 +102,23 @@ class CallExchange implements Exchange {
     return refused === undefined ? passHead(up, this.#admitted) : this.#refuse(refused);
   }
 
-  async collected(body: Uint8Array): Promise<{ status: number; headers: HeaderList; body: Uint8Array }> {
+  collected(body: Uint8Array): Soon<CollectedAnswer> {
+    const submission = readSubmission(body);
+    return orElse(
+      () => andThen(bindSubmission(submission, this.#admitted), (job) => this.#submitted(body, submission, job)),
+      (error) => this.#refuse(toProxyError(error)),
+    );
+  }
+
+  #submitted(given: Uint8Array, submission: Submission | undefined, job: SealedJob | undefined): CollectedAnswer {
     const { call, base, door } = this.#admitted;
-    const { status, headers: given } = this.#upstream ?? { status: 500, headers: [] };
-    try {
-      const submission = readSubmission(body);
-      const bound = bindSubmission(submission, this.#admitted);
-      const job = isPending(bound) ? await bound : bound;
-      this.#job = job;
-      const bytes =
-        submission === undefined || job === undefined ? body : rewriteSubmission(submission, job, call, base);
-      const rewritten = { bodyChanges: true, requestId: job };
-      const headers = [...passHeaders(given, this.#admitted, rewritten), contentLength(bytes)];
-      if (door.isGone()) this.#keep({ status, headers, body: bytes });
-      return { status, headers, body: bytes };
-    } catch (error) {
-      const answer = this.#refuse(toProxyError(error));
-      return { ...answer, body: answer.body instanceof Uint8Array ? answer.body : new Uint8Array(0) };
-    }
+    const { status, headers: named } = this.#upstream ?? { status: 500, headers: [] };
+    this.#job = job;
+    const body = submission === undefined || job === undefined ? given : rewriteSubmission(submission, job, call, base);
+    const rewritten = { bodyChanges: true, requestId: job };
+    const headers = [...passHeaders(named, this.#admitted, rewritten), contentLength(body)];
+    if (door.isGone()) this.#keep({ status, headers, body });
+    return { status, headers, body };
   }
 
   failed(ending: "unsent" | "unanswered", error: unknown): Answer {
@@ -134,7 +143,7 @@ class CallExchange implements Exchange {
     trace.finished(ending, use, upstream?.status, this.#refusal);
   }
 
-  #refuse(error: ProxyError): AnswerHead {
+  #refuse(error: ProxyError): AnswerHead & CollectedAnswer {
     const { door, settings, trace } = this.#admitted;
     this.#refusal = error;
     trace.logError(error);
@@ -183,10 +192,11 @@ function bindJob(note: JobNote, { caller, delivers, hold, settings }: Admitted):
   return andThen(listsOf(caller, delivers, settings), (lists) => {
     if (hold === undefined && lists.length === 0) return undefined;
     return andThen(jobKey(note.id, settings), (key) =>
-      settings
-        .askStore((store) => store.bind(hold?.id ?? "", key, JSON.stringify(note), jobLease, lists))
+      orElse(
+        () => settings.askStore((store) => store.bind(hold?.id ?? "", key, JSON.stringify(note), jobLease, lists)),
         // The job exists and its caller must learn of it; what it holds is charged when it expires.
-        .catch((cause: unknown) => settings.log.error("a job could not be tied to what it holds", cause)),
+        (cause) => settings.log.error("a job could not be tied to what it holds", cause),
+      ),
     );
   });
 }

@@ -2,6 +2,8 @@
 export interface Expiring {
   get(key: string): string | null;
   set(key: string, value: string, leaseMs: number): void;
+  /** Sets it unless there is one. */
+  add(key: string, value: string, leaseMs: number): void;
   delete(key: string): void;
   size(): number;
   /** Forgets what was set first. */
@@ -12,6 +14,13 @@ export interface Expiring {
 export function createExpiring(now: () => number): Expiring {
   const entries = new Map<string, { value: string; until: number }>();
   return {
+    add(key, value, leaseMs) {
+      const time = now();
+      const entry = entries.get(key);
+      if (entry !== undefined && entry.until > time) return;
+      if (entry !== undefined) entries.delete(key);
+      entries.set(key, { value, until: time + leaseMs });
+    },
     get(key) {
       const entry = entries.get(key);
       return entry === undefined || entry.until <= now() ? null : entry.value;

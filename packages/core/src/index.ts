@@ -44,6 +44,7 @@ export { isPathForm } from "./addressing.ts";
 export type {
   Answer,
   AnswerHead,
+  CollectedAnswer,
   Door,
   Ending,
   Exchange,

@@ -130,7 +130,7 @@ export async function readJob(
   if (status.head.status !== 200 || state !== "COMPLETED") return undefined;
   const { head, body } = await askQueue(base, note, settings, most);
   const units = unitsOf(head);
-  const outcome = outcomeOf("result", head.status, units, settings.tracker.wasQueued(note.id));
+  const outcome = outcomeOf("result", head.status, units, () => settings.tracker.wasQueued(note.id));
   const whole = outcome === undefined || outcome === "release" ? outcome : { ...outcome, seconds };
   return { status: head.status, units, body, failed: namesError(status.body), outcome: whole };
 }

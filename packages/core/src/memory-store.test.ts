@@ -86,7 +86,7 @@ describe("counters", () => {
   });
   it("exactly as many of a hundred at once", async () => {
     const { store } = setUp();
-    const answers = await Promise.all(Array.from({ length: 100 }, () => store.admit(counting({ max: 10 }))));
+    const answers = await Promise.all(Array.from({ length: 100 }, async () => store.admit(counting({ max: 10 }))));
     expect(answers.filter(({ ok }) => ok)).toHaveLength(10);
   });
   it("a clock that is set back locks nobody out for longer than a window", async () => {

@@ -98,8 +98,8 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): Store {
   };
   const known = (key: string): string | null => state.values.get(key) ?? state.notes.get(key);
   return {
-    admit: async (admission) => admit(state, admission),
-    bind: async (hold, job, note, leaseMs, lists = []) => bind(state, hold, { job, note, leaseMs, lists }),
+    admit: (admission) => admit(state, admission),
+    bind: (hold, job, note, leaseMs, lists = []) => bind(state, hold, { job, note, leaseMs, lists }),
     async mark(job, note, leaseMs, lists) {
       state.notes.set(job, note, leaseMs);
       state.lists.remove(job, lists);
@@ -244,7 +244,7 @@ interface Bound {
 }
 
 function bind(state: State, id: string, { job, note, leaseMs, lists }: Bound): void {
-  if (state.notes.get(job) === null) state.notes.set(job, note, leaseMs);
+  state.notes.add(job, note, leaseMs);
   state.lists.add(job, lists);
   const held = state.held.get(id);
   if (held === undefined) return;

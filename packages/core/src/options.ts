@@ -17,6 +17,7 @@ import type { Spend } from "./job.ts";
 import { type Limits, type LimitsOption, resolveLimits } from "./rules/limit-set.ts";
 import { type Scopes, createScopes } from "./rules/scope.ts";
 import { type Sealer, createSealer, deriveSecret } from "./seal.ts";
+import type { Soon } from "./soon.ts";
 import type { Store } from "./store.ts";
 import { type Webhooks, type WebhooksOption, resolveWebhooks } from "./webhooks/option.ts";
 import { type UnderstoodTargets, createUnderstoodTargets } from "./understood.ts";
@@ -154,7 +155,7 @@ export interface Settings {
   readonly uploads: false | { readonly perMinute: number };
   readonly store: Store;
   /** Asks the store, a given one within its time; a failure is `store_unavailable`. */
-  askStore<T>(question: (store: Store) => Promise<T>): Promise<T>;
+  askStore<T>(question: (store: Store) => Soon<T>): Soon<T>;
   readonly forwardHeaders: readonly string[];
   readonly trustProxy: number;
   readonly observe: Observe | undefined;
@@ -282,23 +283,25 @@ function resolvePublicUrl(url: string | undefined): Settings["publicUrl"] {
 function resolveSecrets(
   secret: KeywayOptions["secret"],
   apiKey: ApiKeyOption | undefined,
-): () => readonly string[] | Promise<readonly string[]> {
+): () => Soon<readonly string[]> {
   if (secret !== undefined) {
     const stated = typeof secret === "string" ? [secret] : [...secret];
     return () => stated;
   }
-  const derived = new Map<string, Promise<readonly string[]>>();
+  let derived: { readonly key: string; secrets: Soon<readonly string[]> } | undefined;
   return () => {
     const key = typeof apiKey === "string" ? apiKey : keyFromEnvironment();
+    if (derived !== undefined && derived.key === key) return derived.secrets;
     if (key === undefined || whyNotKey(key) !== undefined)
       throw new ProxyError("key_missing", { log: "fal's api key is missing: set FAL_KEY" });
-    let secrets = derived.get(key);
-    if (secrets === undefined) {
-      secrets = deriveSecret(key).then((one) => [one]);
-      derived.clear();
-      derived.set(key, secrets);
-    }
-    return secrets;
+    const deriving = deriveSecret(key).then((one) => [one]);
+    const made: typeof derived = { key, secrets: deriving };
+    deriving.then(
+      (secrets) => (made.secrets = secrets),
+      () => undefined,
+    );
+    derived = made;
+    return deriving;
   };
 }
 

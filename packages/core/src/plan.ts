@@ -13,23 +13,17 @@ import { checkOrigin, ownUrl, preflightHeaders } from "./rules/origin.ts";
 import { openJob } from "./rules/ownership.ts";
 import { checkQuery } from "./rules/query.ts";
 import type { Answer, Door, Exchange } from "./seam.ts";
-import { type Soon, andThen, isPending } from "./soon.ts";
+import { type Soon, andThen, orElse } from "./soon.ts";
 import { type Trace, createTrace } from "./trace.ts";
 import type { Understood } from "./understood.ts";
 
 /** The one door into the decisions: an answer of our own, or an exchange to carry out. Never throws. */
 export function plan(door: Door, settings: Settings): Soon<Answer | Exchange> {
   const trace = createTrace(door.head, settings);
-  try {
-    const decided = decide(door, settings, trace);
-    if (!isPending(decided)) return pass(decided, trace);
-    return decided.then(
-      (found) => pass(found, trace),
-      (error: unknown) => refuse(error, door, settings, trace),
-    );
-  } catch (error) {
-    return refuse(error, door, settings, trace);
-  }
+  return orElse(
+    () => andThen(decide(door, settings, trace), (decided) => pass(decided, trace)),
+    (error) => refuse(error, door, settings, trace),
+  );
 }
 
 function pass(decided: Answer | Exchange, trace: Trace): Answer | Exchange {

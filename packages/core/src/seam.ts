@@ -1,4 +1,5 @@
 import type { Head, HeaderList } from "./head.ts";
+import type { Soon } from "./soon.ts";
 
 /** The caller's side of one request, made by a transport. */
 export interface Door {
@@ -68,6 +69,13 @@ export interface AnswerHead {
   readonly flush: boolean;
 }
 
+/** The answer that takes the place of one that was collected. */
+export interface CollectedAnswer {
+  readonly status: number;
+  readonly headers: HeaderList;
+  readonly body: Uint8Array;
+}
+
 /**
  * How an exchange ended: `unsent` no byte went upstream; `unanswered` sent, no answer; `complete`; `cut` upstream broke off;
  * `left` the caller went away; `stopped` a meter said stop.
@@ -96,7 +104,7 @@ export interface Exchange {
   /** Total and synchronous: never throws. */
   head(up: UpstreamHead): AnswerHead;
   /** Awaited before any byte goes to the caller, when `head` said `collect`. */
-  collected(body: Uint8Array): Promise<{ status: number; headers: HeaderList; body: Uint8Array }>;
+  collected(body: Uint8Array): Soon<CollectedAnswer>;
   /** The answer when upstream gave none; the transport has not answered yet. */
   failed(ending: "unsent" | "unanswered", error: unknown): Answer;
   /** Asked once, when upstream agreed to a handshake: what takes the place of the exchange while the socket is open. */

@@ -15,7 +15,8 @@ export function settleCall(
   upstream: UpstreamHead | undefined,
   job: SealedJob | undefined,
 ): Promise<void> | undefined {
-  const outcome = howItCameOut(call, ending, upstream, job !== undefined && settings.tracker.wasQueued(job.from));
+  const unrun = (): boolean => job !== undefined && settings.tracker.wasQueued(job.from);
+  const outcome = howItCameOut(call, ending, upstream, unrun);
   if (outcome === undefined) return undefined;
   if (hold !== undefined) {
     const whose = { caller: caller.isPublic ? undefined : caller.id, endpoint: call.endpoint, falRequestId: undefined };
@@ -43,7 +44,7 @@ function howItCameOut(
   call: Call,
   ending: Ending,
   upstream: UpstreamHead | undefined,
-  unrun: boolean,
+  unrun: () => boolean,
 ): Outcome | undefined {
   if (ending === "unsent") return call.kind === "result" ? undefined : "release";
   if (upstream === undefined) return call.kind === "result" || call.kind === "submit" ? undefined : {};

@@ -1,4 +1,5 @@
 import { type Micros, unitsCost } from "./rules/price.ts";
+import type { Soon } from "./soon.ts";
 
 /** A rate: at most `max` in any window of this length (sliding, weighted by the last window). */
 export interface Counter {
@@ -114,15 +115,15 @@ export interface Balance {
 
 /**
  * What several processes must agree on. Every method is atomic and one round trip, everything expires, and keys carry no user data.
- * A store that cannot answer rejects; spending calls are then refused.
+ * A store that cannot answer rejects; spending calls are then refused. What every submit asks may be answered without a promise.
  */
 export interface Store {
-  admit(admission: Admission): Promise<Admitted>;
+  admit(admission: Admission): Soon<Admitted>;
   /**
    * Lets a hold be found by its job, keeps a note with it unless it has one, and gives it a new lease. The job stands on these lists as
    * long as its note is known. Without such a hold the job is noted all the same.
    */
-  bind(hold: string, job: string, note: string, leaseMs: number, lists?: readonly JobList[]): Promise<void>;
+  bind(hold: string, job: string, note: string, leaseMs: number, lists?: readonly JobList[]): Soon<void>;
   /** Writes a job's note anew, known or not, and takes the job off these lists. */
   mark(job: string, note: string, leaseMs: number, lists: readonly string[]): Promise<void>;
   /** Jobs of a list. */

@@ -2,10 +2,12 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Readable } from "node:stream";
 import {
   type AnswerHead,
+  type CollectedAnswer,
   type Ending,
   type Exchange,
   type HeaderList,
   type Rewriter,
+  isPending,
   isReset,
   valueOf,
 } from "@keyway/core";
@@ -285,17 +287,22 @@ function sendWhole(run: Run, { status, headers }: AnswerHead): void {
 }
 
 function onCollected(run: Run): void {
-  const { res, exchange, collected: parts } = run;
+  const { exchange, collected: parts } = run;
   const [only] = parts;
-  exchange.collected(parts.length === 1 && only !== undefined ? only : Buffer.concat(parts)).then(
-    (collected) => {
-      run.bytesOut = collected.body.length;
-      run.answer = { ...collected, flush: false };
-      sendAnswer(res, { type: "answer", ...collected });
-      finish(run, "complete");
-    },
+  const collected = exchange.collected(parts.length === 1 && only !== undefined ? only : Buffer.concat(parts));
+  if (!isPending(collected)) return sendCollected(run, collected);
+  collected.then(
+    (answer) => sendCollected(run, answer),
     (error: unknown) => fail(run, "unanswered", error),
   );
+}
+
+function sendCollected(run: Run, collected: CollectedAnswer): void {
+  const { status, headers, body } = collected;
+  run.bytesOut = body.length;
+  run.answer = { status, headers, body, flush: false };
+  sendAnswer(run.res, { type: "answer", status, headers, body });
+  finish(run, "complete");
 }
 
 function onError(run: Run, error: unknown): void {

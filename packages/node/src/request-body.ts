@@ -58,7 +58,9 @@ function follow(
     follower.end();
   };
   // An error that breaks a body is followed by its close.
-  const onClose = (): void => fail(new ProxyError("body_incomplete"));
+  const onClose = (): void => {
+    if (!over) fail(new ProxyError("body_incomplete"));
+  };
   req.on("data", onData).on("end", onEnd).on("close", onClose);
   if (req.destroyed) queueMicrotask(onClose);
   else awaitMore();

@@ -32,7 +32,13 @@ export function standInFor(redis: Store, whenDown: "memory" | "open"): Store {
 
   return {
     ...redis,
-    admit: (admission) => redis.admit(admission).catch((cause: unknown) => admitWithout(admission, cause)),
+    async admit(admission) {
+      try {
+        return await redis.admit(admission);
+      } catch (cause) {
+        return admitWithout(admission, cause);
+      }
+    },
     async bind(hold, job, note, leaseMs, lists) {
       if (await memory.extend(hold, leaseMs, 0)) await memory.bind(hold, job, note, leaseMs);
       else await redis.bind(hold, job, note, leaseMs, lists);

@@ -2,7 +2,7 @@ import type { Call } from "../call.ts";
 import { type ErrorCode, ProxyError, retryAfter } from "../errors.ts";
 import type { HeaderList } from "../head.ts";
 import type { Settings } from "../options.ts";
-import { type Soon, andThen } from "../soon.ts";
+import { type Soon, andThen, orElse } from "../soon.ts";
 import type { Admission, Admitted, Hold, Outcome, Slot } from "../store.ts";
 import type { KnownCaller } from "./caller.ts";
 import type { Endpoint } from "./endpoint.ts";
@@ -70,17 +70,23 @@ export function gateKey(settings: Settings): Soon<string> {
 function askStore(admission: NamedAdmission, settings: Settings): Soon<Grant> {
   const { counters, hold } = admission;
   if (counters.length === 0 && hold === undefined) return uncounted;
-  return settings
-    .askStore((store) => store.admit(admission))
-    .then(
-      (answer) => toGrant(answer, admission),
-      (error: unknown) => {
-        // A store that was too slow may still have taken the hold, so it is given back.
-        if (hold !== undefined)
-          settings.askStore((store) => store.settle({ hold: hold.id }, "release")).catch(() => undefined);
-        throw error;
-      },
-    );
+  const answered = orElse(
+    () => settings.askStore((store) => store.admit(admission)),
+    (error) => {
+      // A store that was too slow may still have taken the hold, so it is given back.
+      if (hold !== undefined) void giveBack(hold, settings);
+      throw error;
+    },
+  );
+  return andThen(answered, (answer) => toGrant(answer, admission));
+}
+
+async function giveBack({ id }: Hold, settings: Settings): Promise<void> {
+  try {
+    await settings.askStore((store) => store.settle({ hold: id }, "release"));
+  } catch {
+    // It is charged when its lease ends.
+  }
 }
 
 function toGrant(answer: Admitted, { counters, hold }: NamedAdmission): Grant {
@@ -94,13 +100,13 @@ export function outcomeOf(
   kind: Call["kind"],
   status: number,
   units: number | undefined,
-  unrun: boolean,
+  unrun: () => boolean,
 ): Outcome | undefined {
   if (kind === "submit") return status >= 200 && status < 300 ? undefined : "release";
   if (kind === "realtime") return status === 101 ? {} : "release";
   const gateway = [401, 403, 404, 405, 429].includes(status);
   if (kind === "result" && (gateway || status === 400 || status < 200)) return undefined;
-  if (status >= 500 || gateway || units === 0 || (status === 499 && unrun)) return "release";
+  if (status >= 500 || gateway || units === 0 || (status === 499 && unrun())) return "release";
   return { units };
 }
 
