@@ -83,6 +83,31 @@ describe("E12, C21 behind Express compression()", () => {
   });
 });
 
+describe("behind middleware that keeps what is written", () => {
+  it("every piece stays as it was", async () => {
+    const kept: Uint8Array[] = [];
+    const { upstream, origin } = await startApp((app) =>
+      app.use((_request, response, next) => {
+        const write: (chunk: Uint8Array, then?: () => void) => boolean = response.write.bind(response);
+        Object.assign(response, {
+          write(chunk: Uint8Array, then?: () => void): boolean {
+            kept.push(chunk);
+            return write(chunk, then);
+          },
+        });
+        next();
+      }),
+    );
+    const body = Buffer.alloc(4 * 1024 * 1024, "0123456789abcdef");
+    upstream.answer(({ response }) =>
+      response.writeHead(200, { "content-type": "image/png", "content-length": body.length }).end(body),
+    );
+    const answer = await send(`${origin}/api/fal/proxy`, asked("https://fal.run/demo/echo"));
+    expect(answer.body.equals(body)).toBe(true);
+    expect(Buffer.concat(kept).equals(body)).toBe(true);
+  });
+});
+
 if (!hasNginx) console.log("skipped: no nginx. Install it: apt-get install nginx-light");
 
 describe.skipIf(!hasNginx)("E12 behind nginx, with its buffering and gzip on", () => {

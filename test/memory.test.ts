@@ -12,7 +12,13 @@ leaveNothingOpen();
 
 const megabyte = 1024 * 1024;
 const most = 64 * megabyte;
-const piece = Buffer.alloc(256 * 1024, "0123456789abcdef");
+const period = "0123456789abcdef";
+const piece = Buffer.alloc(256 * 1024, period);
+
+/** What stands at a place of an endless row of pieces. */
+function pieceAt(offset: number, length: number): Buffer {
+  return piece.subarray(offset % period.length, (offset % period.length) + length);
+}
 
 /** Writes as fast as it is let; `stalled` resolves with the bytes written when nothing moves any more. */
 function pour(to: Writable, total: number): { stalled: Promise<number>; finished: Promise<void> } {
@@ -37,7 +43,12 @@ const posted = [
   ["content-type", "application/json"],
 ] as const;
 
-describe.each(["node", "express 5", "web"])("%s holds little of", (name) => {
+// A web stream does not tell when a piece was sent, so there pieces are left to V8.
+describe.each([
+  ["node", 24 * megabyte],
+  ["express 5", 24 * megabyte],
+  ["web", 2 * most],
+])("%s holds little of", (name, mostRead) => {
   it("400 MB to a caller who does not read, and then reads it all", async () => {
     const total = 400 * megabyte;
     const upstream = await startUpstream();
@@ -54,9 +65,14 @@ describe.each(["node", "express 5", "web"])("%s holds little of", (name) => {
     expect(await stalled).toBeLessThan(most);
     expect(await grown()).toBeLessThan(most);
     let bytes = 0;
-    for (let part = await incoming.read(); part !== null; part = await incoming.read()) bytes += part.length;
+    let wrong = 0;
+    for (let part = await incoming.read(); part !== null; part = await incoming.read()) {
+      if (!part.equals(pieceAt(bytes, part.length))) wrong += 1;
+      bytes += part.length;
+    }
     await finished;
-    expect([bytes, incoming.response.complete]).toEqual([total, true]);
+    expect([bytes, wrong, incoming.response.complete]).toEqual([total, 0, true]);
+    expect(await grown()).toBeLessThan(mostRead);
   });
 });
 

@@ -1,4 +1,4 @@
-import type { IncomingMessage, ServerResponse } from "node:http";
+import { type IncomingMessage, ServerResponse } from "node:http";
 import type { Readable } from "node:stream";
 import {
   type AnswerHead,
@@ -248,7 +248,7 @@ function onData(run: Run, controller: Dispatcher.DispatchController, chunk: Buff
   const bytes = run.rewriter === undefined ? chunk : run.rewriter.push(chunk);
   if (bytes.length === 0) return;
   run.bytesOut += bytes.length;
-  if (res.write(bytes)) return;
+  if (writePiece(res, bytes)) return;
   controller.pause();
   const { idle } = run.exchange.up.timeouts;
   run.timer = setTimeout(() => breakOff(run, "cut"), idle);
@@ -257,6 +257,22 @@ function onData(run: Run, controller: Dispatcher.DispatchController, chunk: Buff
     controller.resume();
   });
 }
+
+/**
+ * Writes a piece of a body. Where it is all of what was read at once, its memory is given back as soon as it was sent: what lies
+ * outside of V8's heap is else collected late. A `write` of somebody else's may keep what it is given.
+ */
+function writePiece(res: ServerResponse, bytes: Uint8Array): boolean {
+  const { buffer } = bytes;
+  const whole = bytes.length >= largePiece && bytes.length === buffer.byteLength && buffer instanceof ArrayBuffer;
+  if (!whole || res.write !== nativeWrite) return res.write(bytes);
+  return res.write(bytes, (error) => {
+    if (!error) buffer.transfer(0);
+  });
+}
+
+const largePiece = 32 * 1024;
+const nativeWrite: unknown = Reflect.get(ServerResponse.prototype, "write");
 
 function onEnd(run: Run): void {
   const { answer, res } = run;
