@@ -36,7 +36,7 @@ export const faults: readonly Fault[] = [
   {
     name: "streams are buffered to their end",
     package: "node",
-    replace: { "if (res.write(bytes)) return;": "res.cork(); if (res.write(bytes)) return;" },
+    replace: { "if (writePiece(res, bytes)) return;": "res.cork(); if (writePiece(res, bytes)) return;" },
     seenBy: node,
   },
   {

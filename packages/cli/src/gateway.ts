@@ -3,7 +3,7 @@ import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo, Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { type Keyway, ProxyError, invalidOption } from "@keyway/core";
-import { type Drained, createNodeProxy } from "@keyway/node";
+import { type Drained, asksForSocket, createNodeProxy } from "@keyway/node";
 import type { GatewaySettings } from "./gateway-settings.ts";
 import { codeOf } from "./thrown.ts";
 
@@ -72,19 +72,14 @@ function ownRoutes(keyway: Keyway, isClosing: () => boolean): ReadonlyMap<string
 }
 
 function listenTo(tls: GatewaySettings["tls"], listener: RequestListener): Server {
-  if (tls === undefined) return createServer({ shouldUpgradeCallback }, listener);
+  if (tls === undefined) return createServer({ shouldUpgradeCallback: asksForSocket }, listener);
   try {
-    return createTlsServer({ ...tls, minVersion: "TLSv1.2", shouldUpgradeCallback }, listener);
+    return createTlsServer({ ...tls, minVersion: "TLSv1.2", shouldUpgradeCallback: asksForSocket }, listener);
   } catch (error) {
     throw invalidOption(
       `the TLS files do not fit (${codeOf(error)}): --tls-cert takes the certificate chain in PEM, --tls-key its private key`,
     );
   }
-}
-
-/** Other protocols, such as h2c, are ignored (RFC 9110, section 7.8). Node asks since 24.9; before, they are refused as upgrades. */
-function shouldUpgradeCallback({ headers }: IncomingMessage): boolean {
-  return headers.upgrade?.toLowerCase() === "websocket";
 }
 
 interface Place {

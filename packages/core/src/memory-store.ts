@@ -17,6 +17,7 @@ import {
   type Store,
   costOf,
 } from "./store.ts";
+import { type Window, usedOf, waitFor, windowOf } from "./windows.ts";
 
 /** Options of the memory store. */
 export interface MemoryStoreOptions {
@@ -24,12 +25,6 @@ export interface MemoryStoreOptions {
   readonly maxKeys?: number;
   /** Clock in Unix milliseconds, for tests. */
   readonly now?: () => number;
-}
-
-interface Window {
-  start: number;
-  current: number;
-  previous: number;
 }
 
 interface Purse {
@@ -131,7 +126,7 @@ function admit(state: State, { gate, recall, counters, hold }: Admission): Admit
   const recalled = recall === undefined ? null : state.values.get(recall);
   if (recalled !== null) return { ok: false, why: "recall", value: recalled };
   for (const counter of counters) {
-    const wait = waitFor(state, counter, now);
+    const wait = waitFor(state.windows, counter, now);
     if (wait > 0) return { ok: false, why: "rate", key: counter.key, retryAfterMs: wait };
   }
   for (const { key, max } of hold?.slots ?? []) {
@@ -166,33 +161,8 @@ function fits(state: State, { key, limit }: Account, micros: Micros): boolean {
   return limit === undefined || (purse?.spent ?? 0) + (purse?.reserved ?? 0) + micros <= limit;
 }
 
-/** The sliding window: the last window counts by the part of it that is still within reach. */
-function windowOf(state: State, { key, windowMs }: Counter, now: number): Window {
-  const start = now - (now % windowMs);
-  const known = state.windows.get(key);
-  if (known?.start === start) return known;
-  const follows = known?.start === start - windowMs;
-  return { start, current: 0, previous: follows ? known.current : 0 };
-}
-
-function usedOf({ start, current, previous }: Window, windowMs: number, now: number): number {
-  return current + previous * (1 - (now - start) / windowMs);
-}
-
-/** Milliseconds until one more fits, 0 when it does now. */
-function waitFor(state: State, counter: Counter, now: number): number {
-  const window = windowOf(state, counter, now);
-  const { max, windowMs } = counter;
-  if (usedOf(window, windowMs, now) + 1 <= max) return 0;
-  const rest = window.start + windowMs - now;
-  const excess = window.current + 1 - max;
-  if (excess <= 0)
-    return Math.max(1, Math.ceil(windowMs * (1 - -excess / Math.max(1, window.previous)) - (now - window.start)));
-  return max < 1 ? rest : Math.ceil(rest + windowMs * Math.min(1, excess / Math.max(1, window.current)));
-}
-
 function take(state: State, counter: Counter, now: number): Allowance {
-  const window = windowOf(state, counter, now);
+  const window = windowOf(state.windows, counter, now);
   if (window.current === 0 || keysOf(state) > state.maxKeys / 2) keepWindow(state, counter.key, window);
   window.current += 1;
   const remaining = Math.max(0, Math.floor(counter.max - usedOf(window, counter.windowMs, now)));

@@ -1,4 +1,4 @@
-import { type ApiKeyOption, keyFromEnvironment, noteKeys, readEnvironment, whyNotKey } from "./api-key.ts";
+import { type ApiKeyOption, noteKeys, readEnvironment } from "./api-key.ts";
 import { ProxyError } from "./errors.ts";
 import { type Hashes, createHashes } from "./hash.ts";
 import { type Digests, createDigests } from "./digests.ts";
@@ -16,7 +16,8 @@ import { type Abandonment, createAbandonment } from "./abandonment.ts";
 import type { Spend } from "./job.ts";
 import { type Limits, type LimitsOption, resolveLimits } from "./rules/limit-set.ts";
 import { type Scopes, createScopes } from "./rules/scope.ts";
-import { type Sealer, createSealer, deriveSecret } from "./seal.ts";
+import { type Sealer, createSealer } from "./seal.ts";
+import { resolveSecrets, secretsToHide } from "./secrets.ts";
 import type { Soon } from "./soon.ts";
 import type { Store } from "./store.ts";
 import { type Webhooks, type WebhooksOption, resolveWebhooks } from "./webhooks/option.ts";
@@ -278,38 +279,6 @@ function resolvePublicUrl(url: string | undefined): Settings["publicUrl"] {
   const { origin, pathname } = new URL(url);
   const path = pathname.replace(/\/+$/, "");
   return { href: origin + path, origin, path };
-}
-
-function resolveSecrets(
-  secret: KeywayOptions["secret"],
-  apiKey: ApiKeyOption | undefined,
-): () => Soon<readonly string[]> {
-  if (secret !== undefined) {
-    const stated = typeof secret === "string" ? [secret] : [...secret];
-    return () => stated;
-  }
-  let derived: { readonly key: string; secrets: Soon<readonly string[]> } | undefined;
-  return () => {
-    const key = typeof apiKey === "string" ? apiKey : keyFromEnvironment();
-    if (derived !== undefined && derived.key === key) return derived.secrets;
-    if (key === undefined || whyNotKey(key) !== undefined)
-      throw new ProxyError("key_missing", { log: "fal's api key is missing: set FAL_KEY" });
-    const deriving = deriveSecret(key).then((one) => [one]);
-    const made: typeof derived = { key, secrets: deriving };
-    deriving.then(
-      (secrets) => (made.secrets = secrets),
-      () => undefined,
-    );
-    derived = made;
-    return deriving;
-  };
-}
-
-function secretsToHide(apiKey: ApiKeyOption | undefined, secret: KeywayOptions["secret"]): string[] {
-  const key = typeof apiKey === "string" ? apiKey : undefined;
-  return [key, keyFromEnvironment(), ...(typeof secret === "string" ? [secret] : (secret ?? []))].filter(
-    (text) => text !== undefined,
-  );
 }
 
 /** Without what is undefined, which would hide a default. */

@@ -1,4 +1,4 @@
-import { type IncomingMessage, ServerResponse } from "node:http";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Readable } from "node:stream";
 import {
   type AnswerHead,
@@ -13,15 +13,8 @@ import {
 } from "@keyway/core";
 import type { Dispatcher } from "undici";
 import { toFlat, toHeaderList } from "./head.ts";
-import {
-  type HandleContext,
-  type Runtime,
-  bodyConsumed,
-  endWithText,
-  sendAnswer,
-  smallAnswer,
-  writeHead,
-} from "./http.ts";
+import { endWithText, isOpen, sendAnswer, smallAnswer, writeHead, writePiece } from "./answer.ts";
+import { type HandleContext, type Runtime, bodyConsumed } from "./http.ts";
 import { collectBody, smallBody, streamBody } from "./request-body.ts";
 
 type Body = Readable | Uint8Array | null;
@@ -258,22 +251,6 @@ function onData(run: Run, controller: Dispatcher.DispatchController, chunk: Buff
   });
 }
 
-/**
- * Writes a piece of a body. Where it is all of what was read at once, its memory is given back as soon as it was sent: what lies
- * outside of V8's heap is else collected late. A `write` of somebody else's may keep what it is given.
- */
-function writePiece(res: ServerResponse, bytes: Uint8Array): boolean {
-  const { buffer } = bytes;
-  const whole = bytes.length >= largePiece && bytes.length === buffer.byteLength && buffer instanceof ArrayBuffer;
-  if (!whole || res.write !== nativeWrite) return res.write(bytes);
-  return res.write(bytes, (error) => {
-    if (!error) buffer.transfer(0);
-  });
-}
-
-const largePiece = 32 * 1024;
-const nativeWrite: unknown = Reflect.get(ServerResponse.prototype, "write");
-
 function onEnd(run: Run): void {
   const { answer, res } = run;
   if (answer === undefined || run.ended) return;
@@ -385,8 +362,4 @@ function finish(run: Run, ending: Ending, error?: unknown): void {
   run.exchange.end(ending, { status, bytesIn: run.bytesIn, bytesOut: run.bytesOut, error, incomplete });
   run.runtime.open.delete(run);
   run.done();
-}
-
-function isOpen(res: ServerResponse): boolean {
-  return !res.destroyed && !res.closed && !res.writableEnded;
 }

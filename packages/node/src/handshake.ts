@@ -19,7 +19,10 @@ export function handshakeProblem({ headers, method }: Head, req: IncomingMessage
   return protocolsOf(headers) === undefined ? new ProxyError("not_websocket") : undefined;
 }
 
-/** Whether an upgrade asks for a WebSocket, well or badly. */
+/**
+ * Whether an upgrade asks for a WebSocket, well or badly. Others, such as h2c, are to be ignored (RFC 9110, section 7.8): a server can be told
+ * so by `shouldUpgradeCallback`, from Node 24.9 on.
+ */
 export function asksForSocket({ headers }: IncomingMessage): boolean {
   const names = headers.upgrade?.split(",") ?? [];
   return "sec-websocket-key" in headers || names.some((name) => name.trim().toLowerCase() === "websocket");

@@ -1,16 +1,8 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import {
-  type Answer,
-  type Door,
-  type Exchange,
-  type HeaderList,
-  type Keyway,
-  ProxyError,
-  announcesBody,
-  isPending,
-} from "@keyway/core";
+import { type Answer, type Door, type Exchange, type Keyway, ProxyError, announcesBody, isPending } from "@keyway/core";
 import { carryOut } from "./carry.ts";
-import { toFlat, toHead } from "./head.ts";
+import { sendAnswer } from "./answer.ts";
+import { toHead } from "./head.ts";
 import type { OpenCalls } from "./open-calls.ts";
 import { collectBody } from "./request-body.ts";
 import type { Upstreams } from "./upstream.ts";
@@ -100,42 +92,6 @@ function prepare(req: IncomingMessage, res: ServerResponse, { head }: Door): voi
 
 function endLingering(req: IncomingMessage): void {
   if (!req.complete) setTimeout(() => req.complete || req.destroy(), lingering).unref();
-}
-
-/** Writes an answer of our own. */
-export function sendAnswer(res: ServerResponse, { status, headers, body }: Answer): void {
-  if (res.destroyed || res.headersSent) return;
-  writeHead(res, status, headers);
-  if (res.req.method === "HEAD") res.end();
-  else endWith(res, body);
-}
-
-/** Bodies up to this many bytes are joined with their head. */
-export const smallAnswer: number = 16 * 1024;
-
-function endWith(res: ServerResponse, body: Uint8Array): void {
-  if (body.length > smallAnswer) res.end(body);
-  else endWithText(res, Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString("latin1"));
-}
-
-/** Ends an answer with a small body, a character for each byte: Node joins text with the head and writes both at once. */
-export function endWithText(res: ServerResponse, text: string): void {
-  if (text === "") res.end();
-  else res.end(text, "latin1");
-}
-
-/**
- * Writes a head in one pass over a flat list. Where middleware such as compression has put its own `writeHead` in place, which knows
- * no flat lists, the headers are set one by one.
- */
-export function writeHead(res: ServerResponse, status: number, headers: HeaderList): void {
-  if (!Object.hasOwn(res, "writeHead")) {
-    res.writeHead(status, toFlat(headers));
-    return;
-  }
-  for (const [name] of headers) res.removeHeader(name);
-  for (const [name, value] of headers) res.appendHeader(name, value);
-  res.writeHead(status);
 }
 
 function createDoor(req: IncomingMessage, res: ServerResponse, context: HandleContext, runtime: Runtime): Door {

@@ -1,6 +1,7 @@
 export { type Drained, type NodeProxy, attach, attachToServers, createNodeProxy } from "./proxy.ts";
 export { type Attachable, attachOnLoad } from "./attach.ts";
 export type { HandleContext } from "./http.ts";
+export { asksForSocket } from "./handshake.ts";
 export { createNodeSender } from "./sender.ts";
 export {
   type Authorization,

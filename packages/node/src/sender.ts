@@ -4,7 +4,7 @@ import { type Sender, type UpstreamAnswer, type UpstreamHead, type UpstreamReque
 import type { Dispatcher } from "undici";
 import { decodedHeaders, findDecoder } from "./decode.ts";
 import { toFlat, toHeaderList } from "./head.ts";
-import { smallAnswer } from "./http.ts";
+import { smallAnswer } from "./answer.ts";
 import { smallBody } from "./request-body.ts";
 import { createUpstreams } from "./upstream.ts";
 
