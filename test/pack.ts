@@ -17,7 +17,21 @@ export function packAll(names: readonly string[], folder: string): string[] {
 
 /** Runs a command to its end and answers what it printed; throws with everything that it said when it fails. */
 export function run(cwd: string, command: string, ...args: string[]): string {
-  const { status, stdout, stderr } = spawnSync(command, args, { cwd, env: environment, encoding: "utf8" });
+  return runWithin(undefined, cwd, command, args);
+}
+
+/** Installs packages into a folder. npm may wait for its registry without end, so it has two minutes, and a second try. */
+export function install(folder: string, packages: readonly string[]): void {
+  const args = ["install", "--no-audit", "--no-fund", "--loglevel=error", ...packages];
+  try {
+    runWithin(120_000, folder, "npm", args);
+  } catch {
+    runWithin(120_000, folder, "npm", args);
+  }
+}
+
+function runWithin(timeout: number | undefined, cwd: string, command: string, args: readonly string[]): string {
+  const { status, stdout, stderr } = spawnSync(command, args, { cwd, env: environment, encoding: "utf8", timeout });
   if (status === 0 && existsSync(cwd)) return stdout;
   throw new Error(`${command} ${args.join(" ")} failed:\n${stdout}${stderr}`);
 }

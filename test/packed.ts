@@ -5,7 +5,7 @@ import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { environment, packAll, run } from "./pack.ts";
+import { environment, install, packAll } from "./pack.ts";
 
 interface Running {
   readonly child: ChildProcess;
@@ -23,7 +23,7 @@ const three = {
 
 try {
   const tarballs = packAll(["core", "node", "redis", "emulator", "cli"], folder);
-  run(folder, "npm", "install", "--no-audit", "--no-fund", "--loglevel=error", ...tarballs);
+  install(folder, tarballs);
   await saysWhatIsMissing();
   const emulator = start(["emulator", "--port", "0"]);
   const upstream = await lineOf(emulator, /KEYWAY_UPSTREAM=(\S+)/);
