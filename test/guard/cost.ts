@@ -98,9 +98,9 @@ async function poll(keyway: Keyway, caller: string, id: string): Promise<void> {
   const target = `https://queue.fal.run/demo/echo/requests/${id}/status?logs=0`;
   const exchange = await exchangeOf(keyway, doorOf("GET", target, caller));
   const { body } = exchange.head({ status: 202, headers: json });
-  if (typeof body === "object" && "rewrite" in body) {
-    body.rewrite.push(answer);
-    body.rewrite.end();
+  if (typeof body === "object" && "push" in body) {
+    body.push(answer);
+    body.end();
   }
   exchange.end("complete", used);
 }

@@ -1,11 +1,11 @@
-import { digest, exchangeFor, smallBodyOf } from "./assembly.ts";
+import { exchangeFor, smallBodyOf } from "./assembly.ts";
 import type { Call } from "./call.ts";
 import { type ErrorCode, ProxyError } from "./errors.ts";
 import type { HeaderList } from "./head.ts";
 import { parseJson, writeJson } from "./json.ts";
 import { lookAfter } from "./lazy-settlement.ts";
 import type { Settings } from "./options.ts";
-import { recallAnswer, whenWritten } from "./replay.ts";
+import { digestOf, recallAnswer, whenWritten } from "./replay.ts";
 import { takesBody } from "./rules/body.ts";
 import type { KnownCaller } from "./rules/caller.ts";
 import type { Endpoint } from "./rules/endpoint.ts";
@@ -26,8 +26,8 @@ import type { Answer, Door, Exchange } from "./seam.ts";
 import { type Soon, andThen, orElse } from "./soon.ts";
 import type { Trace } from "./trace.ts";
 
-/** A call that every rule of the head has let through. */
-export interface Decided {
+/** A call that every rule of the head has let through. A class for the reason that is given at {@link Admitted}. */
+export class Decided {
   readonly door: Door;
   readonly settings: Settings;
   readonly trace: Trace;
@@ -39,6 +39,20 @@ export interface Decided {
   readonly form: "header" | "path";
   readonly base: string | undefined;
   readonly more: HeaderList;
+
+  constructor(given: Decided) {
+    this.door = given.door;
+    this.settings = given.settings;
+    this.trace = given.trace;
+    this.call = given.call;
+    this.caller = given.caller;
+    this.endpoint = given.endpoint;
+    this.query = given.query;
+    this.falRequestId = given.falRequestId;
+    this.form = given.form;
+    this.base = given.base;
+    this.more = given.more;
+  }
 }
 
 /** The body as far as a rule had to see it. */
@@ -50,7 +64,8 @@ export interface Seen {
 const collectLimit = 1024 * 1024;
 
 /** What costs something comes last: rates, the body where a rule must see it, money and places, the key. */
-export function admit(decided: Decided): Soon<Answer | Exchange> {
+export function admit(given: Decided): Soon<Answer | Exchange> {
+  const decided = new Decided(given);
   const { call, caller, endpoint } = decided;
   if (!isCounted(call)) return exchangeFor(decided, undefined, bodiless, uncounted, decided.more);
   const price = spends(call) ? endpoint?.price : undefined;
@@ -106,7 +121,7 @@ async function recallOr(
 ): Promise<Answer | Exchange> {
   const { caller, settings } = decided;
   const whole = await smallBodyOf(decided, seen);
-  const answer = await recallAnswer(recalled, await digest(decided, whole), caller.replays, settings);
+  const answer = await recallAnswer(recalled, await digestOf(decided, decided.query, whole.body), caller.replays, settings);
   return answer ?? otherwise(whole);
 }
 

@@ -5,7 +5,6 @@ import { type Admitted, createExchange } from "./exchange.ts";
 import { type HeaderList, valueOf } from "./head.ts";
 import { type JobOrigin, settleHold } from "./job.ts";
 import type { Settings } from "./options.ts";
-import { digestOf } from "./replay.ts";
 import type { Grant } from "./rules/limits.ts";
 import { ownsJobs } from "./rules/ownership.ts";
 import type { Price } from "./rules/price.ts";
@@ -52,13 +51,6 @@ function assemble(decided: Decided, gathered: Gathered): Exchange {
   const { body, apiKey, hold, price, more, query, origin, delivers } = gathered;
   if (door.isGone()) throw new ProxyError("body_incomplete", { message: "The caller left." });
   const job = falRequestId === undefined ? undefined : { from: falRequestId, to: call.requestId ?? falRequestId };
-  const seal = ownsJobs(caller, settings)
-    ? (requestId: string) => settings.sealer.seal({ caller: caller.id, app: call.app, requestId })
-    : undefined;
-  const replay: Admitted["replay"] =
-    call.kind === "submit"
-      ? { key: caller.replays, digest: () => digest(decided, { body, input: undefined }) }
-      : undefined;
   return createExchange({
     door,
     call,
@@ -66,16 +58,15 @@ function assemble(decided: Decided, gathered: Gathered): Exchange {
     settings,
     trace,
     query,
+    asked: decided.query,
     body,
     apiKey,
     hold,
     price,
     job,
-    seal,
     form,
     base,
     more,
-    replay,
     origin,
     delivers,
   });
@@ -100,10 +91,4 @@ export function smallBodyOf({ door }: Decided, seen: Seen): Soon<Seen> {
   const length = Number(valueOf(door.head.headers, "content-length") ?? Number.NaN);
   if (seen.body !== "stream" || !(length <= smallBody)) return seen;
   return door.body(smallBody).then((body) => ({ body, input: seen.input }));
-}
-
-/** What makes it the same submit when it is repeated; undefined where nothing does. */
-export function digest({ call, door, query }: Decided, { body }: Seen): Promise<string | undefined> {
-  const key = valueOf(door.head.headers, "idempotency-key");
-  return digestOf(`${call.endpoint}?${query ?? ""}`, key, body instanceof Uint8Array ? body : undefined);
 }

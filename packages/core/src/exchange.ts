@@ -6,7 +6,7 @@ import { type JobNote, type JobOrigin, jobKey } from "./job.ts";
 import { listsOf } from "./job-index.ts";
 import type { Settings } from "./options.ts";
 import { openSocket } from "./open-socket.ts";
-import { type KeptAnswer, type Replay, keepAnswer } from "./replay.ts";
+import { type KeptAnswer, digestOf, keepAnswer } from "./replay.ts";
 import { meterOf } from "./meter.ts";
 import type { KnownCaller } from "./rules/caller.ts";
 import type { Price } from "./rules/price.ts";
@@ -29,14 +29,20 @@ import type { Trace } from "./trace.ts";
 import { passHead, passHeaders, refuseUpstream } from "./upstream-answer.ts";
 import { contentLength, rewritesAnswer, upstreamRequest } from "./upstream-request.ts";
 
-/** Everything that was decided about a call before it may go. */
-export interface Admitted {
+/**
+ * Everything that was decided about a call before it may go. A class, as is all that leads to a call and lives as long: literals
+ * made while many calls are open are made in V8's old generation from then on, where they outlive their calls.
+ */
+export class Admitted {
   readonly door: Door;
   readonly call: Call;
   readonly caller: KnownCaller;
   readonly settings: Settings;
   readonly trace: Trace;
+  /** The query to send upstream. */
   readonly query: string | null;
+  /** The query as the caller wrote it. */
+  readonly asked: string | null;
   readonly body: "stream" | Uint8Array | null;
   readonly apiKey: string;
   /** Money and places that were set aside. */
@@ -44,23 +50,39 @@ export interface Admitted {
   readonly price: Price | undefined;
   /** fal's own id and the caller's name for it, on calls about a job. */
   readonly job: SealedJob | undefined;
-  /** Seals a new job's id; undefined where jobs are not owned. */
-  readonly seal: ((requestId: string) => Soon<string>) | undefined;
   readonly form: "header" | "path";
   /** Our own URL, where the answer's URLs must lead back to us (path form). */
   readonly base: string | undefined;
   /** Headers that the answer carries beside upstream's: what is left of the rates, a cookie of the app's. */
   readonly more: HeaderList;
-  /** Where the answer is kept if its caller leaves; undefined where it is not. */
-  readonly replay: Replay | undefined;
   readonly origin: JobOrigin;
   /** Whether a new job's result is to be delivered to the app. */
   readonly delivers: boolean;
+
+  constructor(given: Admitted) {
+    this.door = given.door;
+    this.call = given.call;
+    this.caller = given.caller;
+    this.settings = given.settings;
+    this.trace = given.trace;
+    this.query = given.query;
+    this.asked = given.asked;
+    this.body = given.body;
+    this.apiKey = given.apiKey;
+    this.hold = given.hold;
+    this.price = given.price;
+    this.job = given.job;
+    this.form = given.form;
+    this.base = given.base;
+    this.more = given.more;
+    this.origin = given.origin;
+    this.delivers = given.delivers;
+  }
 }
 
 /** Turns an admitted call into the exchange that a transport carries out. */
 export function createExchange(admitted: Admitted): Exchange {
-  return new CallExchange(admitted);
+  return new CallExchange(new Admitted(admitted));
 }
 
 /** A class, because every call makes one, and one with closures is ten objects more. */
@@ -153,9 +175,11 @@ class CallExchange implements Exchange {
 
   /** The caller does not get this answer: whoever repeats the submit does. */
   #keep(answer: KeptAnswer): void {
-    const { replay, door, settings } = this.#admitted;
-    if (replay === undefined) return;
+    const admitted = this.#admitted;
+    const { call, caller, asked, body, door, settings } = admitted;
+    if (call.kind !== "submit") return;
     this.#kept = answer === "under way" ? "a mark" : "an answer";
+    const replay = { key: caller.replays, digest: () => digestOf(admitted, asked, body) };
     door.waitUntil(keepAnswer(replay, answer, settings));
   }
 }
@@ -171,7 +195,7 @@ function unansweredSubmit(door: Door, settings: Settings): Answer {
 
 /** Seals a new job to its caller and ties what it holds to it. */
 function bindSubmission(submission: Submission | undefined, admitted: Admitted): Soon<SealedJob | undefined> {
-  const { call, settings, seal } = admitted;
+  const { call, origin, settings } = admitted;
   if (submission === undefined) {
     // Without an id the job exists, but nobody could ever ask for it by a name of ours.
     if (rewritesAnswer(admitted)) throw new ProxyError("upstream_unanswered", { log: noRequestId });
@@ -179,8 +203,9 @@ function bindSubmission(submission: Submission | undefined, admitted: Admitted):
     return undefined;
   }
   const { id: from } = submission;
-  return andThen(seal === undefined ? from : seal(from), (to) => {
-    const { endpoint, caller, anonymous, owned, at } = admitted.origin;
+  const sealed = origin.owned ? settings.sealer.seal({ caller: origin.caller, app: call.app, requestId: from }) : from;
+  return andThen(sealed, (to) => {
+    const { endpoint, caller, anonymous, owned, at } = origin;
     const note: JobNote = { id: from, app: call.app, endpoint, caller, anonymous, owned, at };
     settings.abandonment?.seen(note);
     return andThen(bindJob(note, admitted), () => ({ from, to }));

@@ -11,39 +11,65 @@ const minute = 60_000;
 
 type Metered = Pick<Admitted, "call" | "caller" | "hold" | "price" | "job" | "settings"> & { readonly door: Asker };
 
-/**
- * Streams and sockets are asked about while they are open: is the caller still let in, and is there money for another minute? Who
- * listens to a job's states has not abandoned it.
- */
-export function meterOf({ call, caller, hold, price, job, settings, door }: Metered): Exchange["meter"] {
+/** Streams and sockets are asked about while they are open; undefined where there is nothing to ask. */
+export function meterOf(metered: Metered): Exchange["meter"] {
+  const { call, caller, hold, job, settings } = metered;
   const listens = call.kind === "status-stream";
-  const metered = hold !== undefined && isOpen(call);
+  const paid = hold !== undefined && isOpen(call);
   const asked = (isOpen(call) || listens) && !caller.isPublic;
-  const followed = listens && settings.abandonment !== undefined ? job : undefined;
-  if (!metered && !asked && followed === undefined) return undefined;
+  const followed = listens && settings.abandonment !== undefined ? job?.from : undefined;
+  if (!paid && !asked && followed === undefined) return undefined;
   const { openLease, abandoned } = settings.timeouts;
-  const spans = [metered ? Math.min(minute, openLease / 3) : [], followed ? abandoned / 3 : []].flat();
+  const spans = [paid ? Math.min(minute, openLease / 3) : [], followed === undefined ? [] : abandoned / 3].flat();
   const everyMs = Math.min(settings.reauthorize, ...spans);
-  const renew = metered ? renewer(hold, settings, everyMs) : undefined;
-  let paidUntil = settings.now() + minute;
-  return {
-    everyMs,
-    async tick() {
-      if (asked && !(await isStill(door, call, caller, settings))) return "stop";
-      if (followed !== undefined) settings.abandonment?.again(followed.from);
-      if (renew === undefined) return "go";
-      const due = settings.now() + everyMs > paidUntil ? (price?.perMinute ?? 0) : 0;
-      if (due > 0) paidUntil += minute;
-      return (await renew(due)) ? "go" : "stop";
-    },
-  };
+  return new Meter(metered, everyMs, asked, followed, paid ? renewer(hold, settings, everyMs) : undefined);
 }
+
+/**
+ * Is the caller still let in, and is there money for another minute? Who listens to a job's states has not abandoned it. A class,
+ * because closures made in {@link meterOf} would have V8 make something for every call that has no meter.
+ */
+class Meter {
+  readonly everyMs: number;
+  readonly #metered: Metered;
+  readonly #asked: boolean;
+  readonly #followed: string | undefined;
+  readonly #renew: Renew | undefined;
+  #paidUntil: number;
+
+  constructor(
+    metered: Metered,
+    everyMs: number,
+    asked: boolean,
+    followed: string | undefined,
+    renew: Renew | undefined,
+  ) {
+    this.everyMs = everyMs;
+    this.#metered = metered;
+    this.#asked = asked;
+    this.#followed = followed;
+    this.#renew = renew;
+    this.#paidUntil = metered.settings.now() + minute;
+  }
+
+  async tick(): Promise<"go" | "stop"> {
+    const { call, caller, price, settings, door } = this.#metered;
+    if (this.#asked && !(await isStill(door, call, caller, settings))) return "stop";
+    if (this.#followed !== undefined) settings.abandonment?.again(this.#followed);
+    if (this.#renew === undefined) return "go";
+    const due = settings.now() + this.everyMs > this.#paidUntil ? (price?.perMinute ?? 0) : 0;
+    if (due > 0) this.#paidUntil += minute;
+    return (await this.#renew(due)) ? "go" : "stop";
+  }
+}
+
+type Renew = (due: Micros) => Promise<boolean>;
 
 /**
  * Renews the lease of what a call holds. A store that is away for a moment ends no call: its place is leased until the lease ends.
  * A minute that must be paid is another thing.
  */
-function renewer(hold: Hold, settings: Settings, everyMs: number): (due: Micros) => Promise<boolean> {
+function renewer(hold: Hold, settings: Settings, everyMs: number): Renew {
   const lease = settings.timeouts.openLease;
   let leasedUntil = settings.now() + lease;
   return async (due) => {

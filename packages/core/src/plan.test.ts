@@ -577,8 +577,8 @@ describe("jobs", () => {
 });
 
 function rewritten({ body }: AnswerHead, text: string): string {
-  if (typeof body !== "object" || !("rewrite" in body)) return text;
-  const bytes = [body.rewrite.push(new TextEncoder().encode(text)), body.rewrite.end()];
+  if (typeof body !== "object" || !("push" in body)) return text;
+  const bytes = [body.push(new TextEncoder().encode(text)), body.end()];
   return bytes.map((one) => new TextDecoder().decode(one)).join("");
 }
 

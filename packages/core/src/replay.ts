@@ -1,7 +1,8 @@
 import { ProxyError } from "./errors.ts";
-import type { HeaderList } from "./head.ts";
+import type { Call } from "./call.ts";
+import { type HeaderList, valueOf } from "./head.ts";
 import type { Settings } from "./options.ts";
-import type { Answer } from "./seam.ts";
+import type { Answer, Door } from "./seam.ts";
 
 /** A submit whose caller went away before the answer: kept a while, so that repeating it does not enqueue a second job. */
 interface Entry {
@@ -13,15 +14,19 @@ interface Entry {
 const keptFor = 60_000;
 const lookEvery = 200;
 
-/** What of a submit makes it the same submit: the endpoint with its query, and the body or the caller's Idempotency-Key. */
+/**
+ * What of a submit makes it the same submit: the endpoint with its query as the caller wrote it, and the body or the caller's
+ * Idempotency-Key. Undefined where nothing does.
+ */
 export async function digestOf(
-  path: string,
-  idempotencyKey: string | undefined,
-  body: Uint8Array | undefined,
+  { call, door }: { readonly call: Call; readonly door: Door },
+  query: string | null,
+  body: "stream" | Uint8Array | null,
 ): Promise<string | undefined> {
-  if (idempotencyKey === undefined && body === undefined) return undefined;
-  const head = new TextEncoder().encode(JSON.stringify([path, idempotencyKey ?? null]));
-  const rest = idempotencyKey === undefined ? body : undefined;
+  const idempotencyKey = valueOf(door.head.headers, "idempotency-key");
+  if (idempotencyKey === undefined && !(body instanceof Uint8Array)) return undefined;
+  const head = new TextEncoder().encode(JSON.stringify([`${call.endpoint}?${query ?? ""}`, idempotencyKey ?? null]));
+  const rest = idempotencyKey === undefined && body instanceof Uint8Array ? body : undefined;
   const bytes = new Uint8Array(head.length + (rest?.length ?? 0));
   bytes.set(head);
   if (rest !== undefined) bytes.set(rest, head.length);

@@ -9,55 +9,103 @@ const nothing: Uint8Array = new Uint8Array(0);
  * longest tail that may still become the string, so an event goes out with the chunk that completed it. Both are ASCII.
  */
 export function createRewriter(from: string, to: string): Rewriter {
-  let needle = nothing;
-  let replacement = nothing;
-  let tail = nothing;
-  return {
-    push(chunk) {
-      if (needle === nothing) [needle, replacement] = [encoder.encode(from), encoder.encode(to)];
-      const bytes = tail.length === 0 ? chunk : concat([tail, chunk]);
-      const parts: Uint8Array[] = [];
-      let done = 0;
-      for (let at = indexOf(bytes, needle, 0); at >= 0; at = indexOf(bytes, needle, done)) {
-        parts.push(bytes.subarray(done, at), replacement);
-        done = at + needle.length;
-      }
-      const hold = heldLength(bytes, done, needle);
-      tail = bytes.slice(bytes.length - hold);
-      parts.push(bytes.subarray(done, bytes.length - hold));
-      return parts.length === 1 && parts[0] !== undefined ? parts[0] : concat(parts);
-    },
-    end() {
-      const rest = tail;
-      tail = nothing;
-      return rest;
-    },
-    whole: (text) => (from === "" ? text : text.split(from).join(to)),
-  };
+  return new Replacement(from, to);
 }
 
 /** One rewriter after another. */
 export function chainRewriters(first: Rewriter, second: Rewriter): Rewriter {
-  return {
-    push: (chunk) => second.push(first.push(chunk)),
-    end: () => concat([second.push(first.end()), second.end()]),
-    whole: (text) => second.whole(first.whole(text)),
-  };
+  return new Chain(first, second);
 }
 
 /** Lets a listener see every chunk as it came, as latin1 text, before the rewriter has it. */
 export function tapRewriter(listen: (text: string) => void, rewriter: Rewriter | undefined): Rewriter {
-  return {
-    push(chunk) {
-      listen(latin1.decode(chunk));
-      return rewriter === undefined ? chunk : rewriter.push(chunk);
-    },
-    end: () => rewriter?.end() ?? nothing,
-    whole(text) {
-      listen(text);
-      return rewriter === undefined ? text : rewriter.whole(text);
-    },
-  };
+  return new Tap(listen, rewriter);
+}
+
+class Replacement implements Rewriter {
+  readonly #from: string;
+  readonly #to: string;
+  #needle = nothing;
+  #replacement = nothing;
+  #tail = nothing;
+
+  constructor(from: string, to: string) {
+    this.#from = from;
+    this.#to = to;
+  }
+
+  push(chunk: Uint8Array): Uint8Array {
+    if (this.#needle === nothing)
+      [this.#needle, this.#replacement] = [encoder.encode(this.#from), encoder.encode(this.#to)];
+    const needle = this.#needle;
+    const bytes = this.#tail.length === 0 ? chunk : concat([this.#tail, chunk]);
+    const parts: Uint8Array[] = [];
+    let done = 0;
+    for (let at = indexOf(bytes, needle, 0); at >= 0; at = indexOf(bytes, needle, done)) {
+      parts.push(bytes.subarray(done, at), this.#replacement);
+      done = at + needle.length;
+    }
+    const hold = heldLength(bytes, done, needle);
+    this.#tail = bytes.slice(bytes.length - hold);
+    parts.push(bytes.subarray(done, bytes.length - hold));
+    return parts.length === 1 && parts[0] !== undefined ? parts[0] : concat(parts);
+  }
+
+  end(): Uint8Array {
+    const rest = this.#tail;
+    this.#tail = nothing;
+    return rest;
+  }
+
+  whole(text: string): string {
+    return this.#from === "" ? text : text.split(this.#from).join(this.#to);
+  }
+}
+
+class Chain implements Rewriter {
+  readonly #first: Rewriter;
+  readonly #second: Rewriter;
+
+  constructor(first: Rewriter, second: Rewriter) {
+    this.#first = first;
+    this.#second = second;
+  }
+
+  push(chunk: Uint8Array): Uint8Array {
+    return this.#second.push(this.#first.push(chunk));
+  }
+
+  end(): Uint8Array {
+    return concat([this.#second.push(this.#first.end()), this.#second.end()]);
+  }
+
+  whole(text: string): string {
+    return this.#second.whole(this.#first.whole(text));
+  }
+}
+
+class Tap implements Rewriter {
+  readonly #listen: (text: string) => void;
+  readonly #rewriter: Rewriter | undefined;
+
+  constructor(listen: (text: string) => void, rewriter: Rewriter | undefined) {
+    this.#listen = listen;
+    this.#rewriter = rewriter;
+  }
+
+  push(chunk: Uint8Array): Uint8Array {
+    this.#listen(latin1.decode(chunk));
+    return this.#rewriter === undefined ? chunk : this.#rewriter.push(chunk);
+  }
+
+  end(): Uint8Array {
+    return this.#rewriter?.end() ?? nothing;
+  }
+
+  whole(text: string): string {
+    this.#listen(text);
+    return this.#rewriter === undefined ? text : this.#rewriter.whole(text);
+  }
 }
 
 /** Length of the longest tail of `bytes` (from `start` on) that is a proper beginning of the needle. */

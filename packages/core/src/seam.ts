@@ -62,9 +62,9 @@ export interface AnswerHead {
   readonly headers: HeaderList;
   /**
    * `stream`: pass the bytes as they come. `none`: no body. Bytes: this instead of upstream's body.
-   * `collect`: read upstream's body up to the limit, then ask `collected`. `rewrite`: pass through the rewriter.
+   * `collect`: read upstream's body up to the limit, then ask `collected`. A rewriter: pass through it.
    */
-  readonly body: "stream" | "none" | Uint8Array | { readonly collect: number } | { readonly rewrite: Rewriter };
+  readonly body: "stream" | "none" | Uint8Array | { readonly collect: number } | Rewriter;
   /** Send the head at once instead of with the first byte. */
   readonly flush: boolean;
 }

@@ -43,7 +43,7 @@ function refuseHandshake(status: number): ProxyError | undefined {
   });
 }
 
-const collectLimit = 1024 * 1024;
+const collected = { collect: 1024 * 1024 };
 
 /** How upstream's answer is passed on. */
 export function passHead(up: UpstreamHead, admitted: Admitted): AnswerHead {
@@ -53,7 +53,7 @@ export function passHead(up: UpstreamHead, admitted: Admitted): AnswerHead {
   const coded = (valueOf(up.headers, "content-encoding") ?? "identity") !== "identity";
   const reads = readsAnswer(admitted) && !empty && !coded;
   if (reads && call.kind === "submit" && status < 300)
-    return { status, headers: [], body: { collect: collectLimit }, flush: false };
+    return new PassedHead(status, [], collected, false);
   const rewriter = empty || coded || job === undefined ? undefined : bodyRewriter(admitted, job, status);
   const headers = passHeaders(up.headers, admitted, {
     bodyChanges: empty
@@ -61,8 +61,23 @@ export function passHead(up: UpstreamHead, admitted: Admitted): AnswerHead {
       : rewriter !== undefined && rewritesAnswer(admitted),
     requestId: job,
   });
-  const body = empty ? "none" : rewriter === undefined ? "stream" : { rewrite: rewriter };
-  return { status, headers, body, flush: isEventStream(call, up.headers) };
+  const body = empty ? "none" : (rewriter ?? "stream");
+  return new PassedHead(status, headers, body, isEventStream(call, up.headers));
+}
+
+/** A class for the reason that is given at {@link Admitted}. */
+class PassedHead implements AnswerHead {
+  readonly status: number;
+  readonly headers: HeaderList;
+  readonly body: AnswerHead["body"];
+  readonly flush: boolean;
+
+  constructor(status: number, headers: HeaderList, body: AnswerHead["body"], flush: boolean) {
+    this.status = status;
+    this.headers = headers;
+    this.body = body;
+    this.flush = flush;
+  }
 }
 
 /** Status answers are rewritten where ids are sealed or URLs must lead back to us, and listened to for the job's end. */
@@ -96,12 +111,11 @@ export function passHeaders(
   rewrite: AnswerRewrite,
 ): Header[] {
   const streaming = isEventStream(call, headers);
-  return [
-    ...answerHeaders(headers, rewrite),
-    ...ownHeaders(streaming ? "stream" : "plain", settings.origins.length > 0),
-    ...corsHeaders(door.head.headers, settings),
-    ...more,
-  ];
+  return answerHeaders(headers, rewrite).concat(
+    ownHeaders(streaming ? "stream" : "plain", settings.origins.length > 0),
+    corsHeaders(door.head.headers, settings),
+    more,
+  );
 }
 
 function isEventStream(call: Call, headers: HeaderList): boolean {

@@ -1,31 +1,50 @@
-import { namesJob, renderCall } from "./call.ts";
+import { type Call, namesJob, renderCall } from "./call.ts";
 import type { Admitted } from "./exchange.ts";
 import { type Header, type HeaderList, valueOf } from "./head.ts";
+import type { Settings } from "./options.ts";
 import { takesBody } from "./rules/body.ts";
 import { requestHeaders } from "./rules/headers.ts";
 import type { UpstreamRequest } from "./seam.ts";
 
 /** The request that an admitted call sends to fal.ai. */
 export function upstreamRequest(admitted: Admitted): UpstreamRequest {
-  const { call, settings, door, apiKey, body, job } = admitted;
-  const long = call.kind === "run" || call.kind === "stream";
-  const streams = long || call.kind === "status-stream";
-  const { upstream, timeouts } = settings;
-  const path = renderCall(call, job?.from, admitted.query);
+  return new CallRequest(admitted);
+}
+
+/** A class for the reason that is given at {@link Admitted}. */
+class CallRequest implements UpstreamRequest {
+  readonly method: string;
+  readonly origin: string;
+  readonly path: string;
+  readonly headers: HeaderList;
+  readonly body: UpstreamRequest["body"];
+  readonly maxBodyBytes: number;
+  readonly repeatable: boolean;
+  readonly timeouts: UpstreamRequest["timeouts"];
+
+  constructor(admitted: Admitted) {
+    const { call, settings, door, apiKey, body, job } = admitted;
+    const { upstream } = settings;
+    const path = renderCall(call, job?.from, admitted.query);
+    this.method = call.method;
+    this.origin = upstream?.origin ?? `https://${call.host}`;
+    this.path = upstream === undefined ? path : `${upstream.prefix}/${call.host}${path}`;
+    this.headers = headersFor(admitted, door.head.headers, apiKey);
+    this.body = body;
+    this.maxBodyBytes = settings.maxBodyBytes;
+    this.repeatable = call.method === "GET" || call.method === "HEAD";
+    this.timeouts = timeoutsOf(call, settings);
+  }
+}
+
+function timeoutsOf({ kind }: Call, { timeouts }: Settings): UpstreamRequest["timeouts"] {
+  const long = kind === "run" || kind === "stream";
+  const streams = long || kind === "status-stream";
   return {
-    method: call.method,
-    origin: upstream?.origin ?? `https://${call.host}`,
-    path: upstream === undefined ? path : `${upstream.prefix}/${call.host}${path}`,
-    headers: headersFor(admitted, door.head.headers, apiKey),
-    body,
-    maxBodyBytes: settings.maxBodyBytes,
-    repeatable: call.method === "GET" || call.method === "HEAD",
-    timeouts: {
-      connect: timeouts.connect,
-      head: call.kind === "realtime" ? timeouts.handshake : long ? timeouts.runHead : timeouts.head,
-      idle: call.kind === "realtime" ? timeouts.socketIdle : streams ? timeouts.streamIdle : timeouts.idle,
-      body: timeouts.callerBody,
-    },
+    connect: timeouts.connect,
+    head: kind === "realtime" ? timeouts.handshake : long ? timeouts.runHead : timeouts.head,
+    idle: kind === "realtime" ? timeouts.socketIdle : streams ? timeouts.streamIdle : timeouts.idle,
+    body: timeouts.callerBody,
   };
 }
 
@@ -41,12 +60,12 @@ function headersFor(admitted: Admitted, given: HeaderList, apiKey: string): Head
 }
 
 /** Whether the answer's bytes have to be changed: ids sealed, URLs led back to us. */
-export function rewritesAnswer({ call, seal, base }: Pick<Admitted, "call" | "seal" | "base">): boolean {
-  return namesJob(call) && (seal !== undefined || base !== undefined);
+export function rewritesAnswer({ call, origin, base }: Pick<Admitted, "call" | "origin" | "base">): boolean {
+  return namesJob(call) && (origin.owned || base !== undefined);
 }
 
 /** Whether the answer's bytes are looked at: to change them, to learn a new job's id, or to hear of a job's end. */
-export function readsAnswer(admitted: Pick<Admitted, "call" | "seal" | "base" | "hold">): boolean {
+export function readsAnswer(admitted: Pick<Admitted, "call" | "origin" | "base" | "hold">): boolean {
   const { kind } = admitted.call;
   const tells = kind === "status" || kind === "status-stream" || (kind === "submit" && admitted.hold !== undefined);
   return tells || rewritesAnswer(admitted);

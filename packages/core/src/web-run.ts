@@ -57,7 +57,7 @@ export function passThrough(
   caller: AbortSignal,
 ): ReadableStream<Uint8Array> {
   const reader = source.getReader();
-  const rewriter = typeof body === "object" && "rewrite" in body ? body.rewrite : undefined;
+  const rewriter = typeof body === "object" && "push" in body ? body : undefined;
   const { moved, over } = watchBody(run, caller);
   return new ReadableStream<Uint8Array>(
     {

@@ -168,7 +168,7 @@ function bodyOf(request: Request): ReadableStream<Uint8Array> | null {
 
 /** A body that is all here needs no stream. When it is rewritten, it gets the length that it then has. */
 function answerWhole(run: Run, whole: Uint8Array, { status, headers, body }: AnswerHead): Response {
-  const rewriter = typeof body === "object" && "rewrite" in body ? body.rewrite : undefined;
+  const rewriter = typeof body === "object" && "push" in body ? body : undefined;
   const bytes = rewriter === undefined ? whole : concat([rewriter.push(whole), rewriter.end()]);
   run.bytesOut = bytes.length;
   finish(run, "complete");

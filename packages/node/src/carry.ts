@@ -12,46 +12,88 @@ import {
   valueOf,
 } from "@keyway/core";
 import type { Dispatcher } from "undici";
-import { toFlat, toHeaderList } from "./head.ts";
+import { ReceivedHead, toFlat } from "./head.ts";
 import { endWithText, isOpen, sendAnswer, smallAnswer, writeHead, writePiece } from "./answer.ts";
 import { type HandleContext, type Runtime, bodyConsumed } from "./http.ts";
 import { collectBody, smallBody, streamBody } from "./request-body.ts";
 
 type Body = Readable | Uint8Array | null;
 
-/** One exchange on its way, which is also what undici tells of it. Whoever ends it first, ends it: see {@link finish}. */
-interface Run extends Dispatcher.DispatchHandler {
+/**
+ * One exchange on its way, which is also what undici tells of it. Whoever ends it first, ends it: see {@link finish}. A class, as is
+ * all that leads to a call and lives as long: literals made while many calls are open are made in V8's old generation from then on.
+ */
+class Run implements Dispatcher.DispatchHandler {
   readonly exchange: Exchange;
   readonly req: IncomingMessage;
   readonly res: ServerResponse;
   readonly runtime: Runtime;
-  /** For `runtime.open`. */
-  readonly cut: (this: Run) => void;
-  place: number;
-  controller: Dispatcher.DispatchController | undefined;
-  /** Set when the request reached a connection: from then on upstream may have got it. */
-  sent: boolean;
-  body: Body;
-  /** Set when upstream's head was passed to the exchange. */
-  answer: AnswerHead | undefined;
-  /** Length of a small body whose head waits for it, so that both go in one write. */
-  awaited: number | undefined;
-  /** Such a body, all of it. */
-  whole: Buffer | undefined;
-  collected: Buffer[];
-  collectedBytes: number;
-  rewriter: Rewriter | undefined;
-  /** Why our side broke it off, if it did. */
-  broken: "left" | "stopped" | "cut" | undefined;
-  /** The caller's body on its way, where it is streamed. */
-  upload: Readable | undefined;
-  attempts: number;
-  timer: NodeJS.Timeout | undefined;
-  meter: NodeJS.Timeout | undefined;
-  ended: boolean;
-  bytesIn: number;
-  bytesOut: number;
   readonly done: () => void;
+  /** For `runtime.open`. */
+  place = -1;
+  controller: Dispatcher.DispatchController | undefined = undefined;
+  /** Set when the request reached a connection: from then on upstream may have got it. */
+  sent = false;
+  body: Body = null;
+  /** Set when upstream's head was passed to the exchange. */
+  answer: AnswerHead | undefined = undefined;
+  /** Length of a small body whose head waits for it, so that both go in one write. */
+  awaited: number | undefined = undefined;
+  /** Such a body, all of it. */
+  whole: Buffer | undefined = undefined;
+  collected: Buffer[] = [];
+  collectedBytes = 0;
+  rewriter: Rewriter | undefined = undefined;
+  /** Why our side broke it off, if it did. */
+  broken: "left" | "stopped" | "cut" | undefined = undefined;
+  /** The caller's body on its way, where it is streamed. */
+  upload: Readable | undefined = undefined;
+  attempts = 0;
+  timer: NodeJS.Timeout | undefined = undefined;
+  meter: NodeJS.Timeout | undefined = undefined;
+  ended = false;
+  bytesIn = 0;
+  bytesOut = 0;
+
+  constructor(exchange: Exchange, req: IncomingMessage, res: ServerResponse, runtime: Runtime, done: () => void) {
+    this.exchange = exchange;
+    this.req = req;
+    this.res = res;
+    this.runtime = runtime;
+    this.done = done;
+  }
+
+  cut(): void {
+    breakOff(this, "cut");
+  }
+
+  /** There is no controller before the request is on a connection. */
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    this.controller = controller;
+    this.sent = true;
+    if (this.broken !== undefined) controller.abort(new Error("broken off"));
+  }
+
+  onResponseStart(controller: Dispatcher.DispatchController, status: number): void {
+    if (status < 200) return;
+    const head = new ReceivedHead(status, (controller.rawHeaders ?? []) as readonly (string | Buffer)[]);
+    onHead(this, this.exchange.head(head), head.headers);
+  }
+
+  onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    onData(this, controller, chunk);
+  }
+
+  onResponseEnd(): void {
+    onEnd(this);
+  }
+
+  onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
+    const { exchange, attempts, sent, answer, broken } = this;
+    const repeats = exchange.up.repeatable && attempts === 1 && sent && answer === undefined && broken === undefined;
+    if (repeats && isReset(error)) dispatch(this, this.body);
+    else onError(this, error);
+  }
 }
 
 /** Carries an exchange out. Resolves when it is over, whichever way. */
@@ -59,16 +101,16 @@ export function carryOut(
   exchange: Exchange,
   req: IncomingMessage,
   res: ServerResponse,
-  context: HandleContext,
+  given: HandleContext["body"],
   runtime: Runtime,
 ): Promise<void> {
   return new Promise((resolve) => {
-    const run = createRun(exchange, req, res, runtime, resolve);
+    const run = new Run(exchange, req, res, runtime, resolve);
     runtime.open.add(run);
     res.on("close", () => onCallerClose(run));
     if (res.closed || res.destroyed) onCallerClose(run);
     try {
-      const body = readBody(run, context);
+      const body = readBody(run, given);
       if (!(body instanceof Promise)) return dispatch(run, body);
       body.then(
         (bytes) => dispatch(run, count(run, bytes)),
@@ -80,55 +122,11 @@ export function carryOut(
   });
 }
 
-function createRun(
-  exchange: Exchange,
-  req: IncomingMessage,
-  res: ServerResponse,
-  runtime: Runtime,
-  done: () => void,
-): Run {
-  return {
-    exchange,
-    req,
-    res,
-    runtime,
-    cut,
-    place: -1,
-    controller: undefined,
-    sent: false,
-    body: null,
-    answer: undefined,
-    awaited: undefined,
-    whole: undefined,
-    collected: [],
-    collectedBytes: 0,
-    rewriter: undefined,
-    broken: undefined,
-    upload: undefined,
-    attempts: 0,
-    timer: undefined,
-    meter: undefined,
-    ended: false,
-    bytesIn: 0,
-    bytesOut: 0,
-    done,
-    onRequestStart,
-    onResponseStart,
-    onResponseData,
-    onResponseEnd,
-    onResponseError,
-  };
-}
-
-function cut(this: Run): void {
-  breakOff(this, "cut");
-}
-
-function readBody(run: Run, context: HandleContext): Body | Promise<Uint8Array> {
+function readBody(run: Run, given: HandleContext["body"]): Body | Promise<Uint8Array> {
   const { up } = run.exchange;
   if (up.body !== "stream") return count(run, up.body);
-  if (context.body !== undefined && !(context.body instanceof Uint8Array)) throw bodyConsumed(context.body.lost);
-  if (context.body !== undefined) return count(run, context.body);
+  if (given instanceof Uint8Array) return count(run, given);
+  if (given !== undefined) throw bodyConsumed(given.lost);
   const { "content-length": length, "transfer-encoding": coding } = run.req.headers;
   const limits = { maxBytes: up.maxBodyBytes, stallMs: up.timeouts.body };
   if (coding === undefined && (length === undefined || length === "0")) return null;
@@ -168,34 +166,6 @@ function dispatch(run: Run, body: Body): void {
   }
 }
 
-/** There is no controller before the request is on a connection. */
-function onRequestStart(this: Run, controller: Dispatcher.DispatchController): void {
-  this.controller = controller;
-  this.sent = true;
-  if (this.broken !== undefined) controller.abort(new Error("broken off"));
-}
-
-function onResponseStart(this: Run, controller: Dispatcher.DispatchController, status: number): void {
-  if (status < 200) return;
-  const headers = toHeaderList((controller.rawHeaders ?? []) as readonly (string | Buffer)[]);
-  onHead(this, this.exchange.head({ status, headers }), headers);
-}
-
-function onResponseData(this: Run, controller: Dispatcher.DispatchController, chunk: Buffer): void {
-  onData(this, controller, chunk);
-}
-
-function onResponseEnd(this: Run): void {
-  onEnd(this);
-}
-
-function onResponseError(this: Run, _controller: Dispatcher.DispatchController, error: Error): void {
-  const { exchange, attempts, sent, answer, broken } = this;
-  const repeats = exchange.up.repeatable && attempts === 1 && sent && answer === undefined && broken === undefined;
-  if (repeats && isReset(error)) dispatch(this, this.body);
-  else onError(this, error);
-}
-
 function onHead(run: Run, answer: AnswerHead, headers: HeaderList): void {
   const { res, exchange } = run;
   const { body } = answer;
@@ -207,7 +177,7 @@ function onHead(run: Run, answer: AnswerHead, headers: HeaderList): void {
     return finish(run, "complete");
   }
   if (typeof body === "object" && "collect" in body) return;
-  if (typeof body === "object") run.rewriter = body.rewrite;
+  if (typeof body === "object") run.rewriter = body;
   if (exchange.meter !== undefined) startMeter(run, exchange.meter);
   const length = body === "none" ? undefined : Number(valueOf(headers, "content-length"));
   if (!answer.flush && length !== undefined && length <= smallAnswer) run.awaited = length;

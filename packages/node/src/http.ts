@@ -44,14 +44,15 @@ export function handleRequest(
   context: HandleContext,
   runtime: Runtime,
 ): Promise<void> {
-  const door = createDoor(req, res, context, runtime);
+  const door = new RequestDoor(req, res, context, runtime);
+  const { body: given } = context;
   prepare(req, res, door);
   const decided = runtime.keyway.plan(door);
-  if (!isPending(decided)) return answer(decided, req, res, context, runtime);
+  if (!isPending(decided)) return answer(decided, req, res, given, runtime);
   runtime.deciding += 1;
   return decided.then((found) => {
     runtime.deciding -= 1;
-    return answer(found, req, res, context, runtime);
+    return answer(found, req, res, given, runtime);
   });
 }
 
@@ -59,10 +60,10 @@ function answer(
   decided: Answer | Exchange,
   req: IncomingMessage,
   res: ServerResponse,
-  context: HandleContext,
+  given: HandleContext["body"],
   runtime: Runtime,
 ): Promise<void> {
-  if (decided.type === "exchange") return carryOut(decided, req, res, context, runtime);
+  if (decided.type === "exchange") return carryOut(decided, req, res, given, runtime);
   sendAnswer(res, decided);
   return Promise.resolve();
 }
@@ -74,7 +75,7 @@ export async function handleWebhook(
   context: HandleContext,
   runtime: Runtime,
 ): Promise<void> {
-  const door = createDoor(req, res, context, runtime);
+  const door = new RequestDoor(req, res, context, runtime);
   prepare(req, res, door);
   const entry = { cut: () => void res.destroy(), place: -1 };
   runtime.open.add(entry);
@@ -94,29 +95,40 @@ function endLingering(req: IncomingMessage): void {
   if (!req.complete) setTimeout(() => req.complete || req.destroy(), lingering).unref();
 }
 
-function createDoor(req: IncomingMessage, res: ServerResponse, context: HandleContext, runtime: Runtime): Door {
-  const { timeouts } = runtime.keyway.transport;
-  return {
-    head: toHead(req, context.mount, false, context.base),
-    native: context.native,
-    codings: "pass",
-    closing: runtime.closing,
-    body: (maxBytes) => readBody(req, context, maxBytes, timeouts.callerBody),
-    isGone: () => res.destroyed || res.closed,
-    waitUntil: runtime.waitUntil,
-  };
-}
+/** A class for the reason that is given at `Run`. */
+class RequestDoor implements Door {
+  readonly head: Door["head"];
+  readonly native: unknown;
+  readonly codings = "pass";
+  readonly closing: boolean;
+  readonly waitUntil: Door["waitUntil"];
+  readonly #req: IncomingMessage;
+  readonly #res: ServerResponse;
+  readonly #given: HandleContext["body"];
+  readonly #stallMs: number;
 
-async function readBody(
-  req: IncomingMessage,
-  { body }: HandleContext,
-  maxBytes: number,
-  stallMs: number,
-): Promise<Uint8Array> {
-  if (body === undefined) return collectBody(req, { maxBytes, stallMs });
-  if (!(body instanceof Uint8Array)) throw bodyConsumed(body.lost);
-  if (body.length > maxBytes) throw new ProxyError("body_too_large");
-  return body;
+  constructor(req: IncomingMessage, res: ServerResponse, context: HandleContext, runtime: Runtime) {
+    this.head = toHead(req, context.mount, false, context.base);
+    this.native = context.native;
+    this.closing = runtime.closing;
+    this.waitUntil = runtime.waitUntil;
+    this.#req = req;
+    this.#res = res;
+    this.#given = context.body;
+    this.#stallMs = runtime.keyway.transport.timeouts.callerBody;
+  }
+
+  async body(maxBytes: number): Promise<Uint8Array> {
+    const given = this.#given;
+    if (given === undefined) return collectBody(this.#req, { maxBytes, stallMs: this.#stallMs });
+    if (!(given instanceof Uint8Array)) throw bodyConsumed(given.lost);
+    if (given.length > maxBytes) throw new ProxyError("body_too_large");
+    return given;
+  }
+
+  isGone(): boolean {
+    return this.#res.destroyed || this.#res.closed;
+  }
 }
 
 export function bodyConsumed(log: string): ProxyError {

@@ -80,22 +80,26 @@ export function requestHeaders(
   hasBody: boolean,
   dropped: (name: string) => void,
 ): Header[] {
-  const out: Header[] = [];
-  for (const header of headers) {
-    const [name] = header;
-    if (crossing.has(name) || forward.includes(name)) {
-      if (hasBody || name !== "content-length") addHeader(out, header);
-    } else if (name.startsWith("x-fal-") && !neverCross.has(name)) dropped(name);
-  }
-  return out;
+  const passed = headers.filter(([name]) => {
+    if (crossing.has(name) || forward.includes(name)) return hasBody || name !== "content-length";
+    if (name.startsWith("x-fal-") && !neverCross.has(name)) dropped(name);
+    return false;
+  });
+  return passed.some(isRepeated) ? joinRepeats(passed) : passed;
 }
 
-function addHeader(out: Header[], header: Header): void {
-  const [name, value] = header;
-  const at = out.findIndex(([before]) => before === name);
-  const before = out[at];
-  if (before === undefined) out.push(header);
-  else out[at] = [name, `${before[1]}, ${value}`];
+/** Whether the name stood in the list before. */
+function isRepeated([name]: Header, index: number, all: HeaderList): boolean {
+  return all.findIndex(([other]) => other === name) < index;
+}
+
+function joinRepeats(headers: HeaderList): Header[] {
+  const joined = new Map<string, string>();
+  for (const [name, value] of headers) {
+    const before = joined.get(name);
+    joined.set(name, before === undefined ? value : `${before}, ${value}`);
+  }
+  return [...joined];
 }
 
 /** What a body rewrite does to the answer's headers. */
@@ -108,15 +112,16 @@ export interface AnswerRewrite {
 
 /** Upstream's answer headers that may cross. A hop-by-hop name never does, even where `Connection` names one that is listed. */
 export function answerHeaders(headers: HeaderList, rewrite: AnswerRewrite): Header[] {
-  const out: Header[] = [];
+  const { bodyChanges, requestId } = rewrite;
   const connection = valueOf(headers, "connection")?.toLowerCase() ?? "";
-  for (const [name, value] of headers) {
-    if (!answering.has(name)) continue;
-    if (name === "content-length" && rewrite.bodyChanges) continue;
-    if (connection !== "" && connection.split(",").some((token) => token.trim() === name)) continue;
-    out.push([name, name === "x-fal-request-id" && value === rewrite.requestId?.from ? rewrite.requestId.to : value]);
-  }
-  return out;
+  const passed = headers.filter(([name]) => {
+    if (!answering.has(name) || (name === "content-length" && bodyChanges)) return false;
+    return connection === "" || !connection.split(",").some((token) => token.trim() === name);
+  });
+  if (requestId === undefined) return passed;
+  return passed.map((header) =>
+    header[0] === "x-fal-request-id" && header[1] === requestId.from ? [header[0], requestId.to] : header,
+  );
 }
 
 /** Headers that we set on every answer, ours or upstream's: one URL serves every call, so nothing may be cached or rendered. */
