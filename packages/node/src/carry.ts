@@ -37,6 +37,8 @@ class Run implements Dispatcher.DispatchHandler {
   body: Body = null;
   /** Set when upstream's head was passed to the exchange. */
   answer: AnswerHead | undefined = undefined;
+  /** What the caller is answered with. */
+  status: number | undefined = undefined;
   /** Length of a small body whose head waits for it, so that both go in one write. */
   awaited: number | undefined = undefined;
   /** Such a body, all of it. */
@@ -170,6 +172,7 @@ function onHead(run: Run, answer: AnswerHead, headers: HeaderList): void {
   const { res, exchange } = run;
   const { body } = answer;
   run.answer = answer;
+  run.status = answer.status;
   if (body instanceof Uint8Array) {
     sendAnswer(res, { type: "answer", status: answer.status, headers: answer.headers, body });
     run.bytesOut = body.length;
@@ -263,7 +266,7 @@ function onCollected(run: Run): void {
 function sendCollected(run: Run, collected: CollectedAnswer): void {
   const { status, headers, body } = collected;
   run.bytesOut = body.length;
-  run.answer = { status, headers, body, flush: false };
+  run.status = status;
   sendAnswer(run.res, { type: "answer", status, headers, body });
   finish(run, "complete");
 }
@@ -283,7 +286,7 @@ function fail(run: Run, ending: "unsent" | "unanswered", error: unknown): void {
   if (run.ended) return;
   const honest = isBodyError(error) ? "unsent" : ending;
   const answer = run.exchange.failed(honest, error);
-  run.answer = { status: answer.status, headers: answer.headers, body: answer.body, flush: false };
+  run.status = answer.status;
   sendAnswer(run.res, answer);
   finish(run, run.broken === "left" ? "left" : honest, error);
 }
@@ -327,7 +330,7 @@ function finish(run: Run, ending: Ending, error?: unknown): void {
   clearTimeout(run.timer);
   clearInterval(run.meter);
   run.upload?.destroy();
-  const status = run.res.headersSent ? run.answer?.status : undefined;
+  const status = run.res.headersSent ? run.status : undefined;
   const incomplete = run.exchange.up.body === "stream" && !run.req.complete;
   run.exchange.end(ending, { status, bytesIn: run.bytesIn, bytesOut: run.bytesOut, error, incomplete });
   run.runtime.open.delete(run);

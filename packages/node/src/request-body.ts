@@ -70,13 +70,29 @@ function follow(
 /** The whole body, up to the limit. */
 export function collectBody(req: IncomingMessage, limits: BodyLimits): Promise<Uint8Array> {
   return new Promise((resolve, reject) => {
-    const parts: Buffer[] = [];
-    follow(req, limits, {
-      data: (chunk) => parts.push(chunk),
-      end: () => resolve(parts.length === 1 && parts[0] !== undefined ? parts[0] : Buffer.concat(parts)),
-      fail: reject,
-    });
+    follow(req, limits, new Collector(resolve, reject));
   });
+}
+
+/** A class for the reason that is given at `Run`. */
+class Collector implements Follower {
+  readonly #parts: Buffer[] = [];
+  readonly #resolve: (body: Uint8Array) => void;
+  readonly fail: (error: Error) => void;
+
+  constructor(resolve: (body: Uint8Array) => void, reject: (error: Error) => void) {
+    this.#resolve = resolve;
+    this.fail = reject;
+  }
+
+  data(chunk: Buffer): void {
+    this.#parts.push(chunk);
+  }
+
+  end(): void {
+    const [only] = this.#parts;
+    this.#resolve(this.#parts.length === 1 && only !== undefined ? only : Buffer.concat(this.#parts));
+  }
 }
 
 /**
