@@ -1,8 +1,8 @@
 import { once } from "node:events";
-import { request } from "node:http";
+import { Agent, request } from "node:http";
 import type { Writable } from "node:stream";
 import { describe, expect, it } from "vitest";
-import { run } from "./conformance/stage.ts";
+import { requestId, run, stream, submit } from "./conformance/stage.ts";
 import { serve } from "./memory/process.ts";
 import { startUpstream } from "./upstream.ts";
 import { answerTo, open, send } from "./wire.ts";
@@ -38,10 +38,11 @@ function pour(to: Writable, total: number): { stalled: Promise<number>; finished
   return { stalled, finished };
 }
 
-const posted = [
-  ["x-fal-target-url", run],
+const targetOf = (target: string): [string, string][] => [
+  ["x-fal-target-url", target],
   ["content-type", "application/json"],
-] as const;
+];
+const posted = targetOf(run);
 
 // A web stream does not tell when a piece was sent, so there pieces are left to V8.
 describe.each([
@@ -104,3 +105,65 @@ describe.each([
     expect([bytes, answer.statusCode]).toEqual([total, 200]);
   });
 });
+
+// What every call makes must not be made in V8's old generation because many calls were once open together: it outlives its call there.
+it("polls and submits leave nothing to the old generation after hundreds of streams", async () => {
+  const upstream = await startUpstream();
+  const { url, survived } = await serve("node", upstream);
+  upstream.answer(({ url: target, response }) => {
+    if (target.endsWith("/stream")) {
+      response.writeHead(200, { "content-type": "text/event-stream" });
+      response.write("data: {}\n\n");
+    } else if (target.endsWith("/status"))
+      response.end(`{"status":"IN_PROGRESS","request_id":"${requestId}","logs":null}`);
+    else response.end(`{"request_id":"${requestId}"}`);
+  });
+  const submitted = await send(url, { method: "POST", headers: targetOf(submit), body: "{}" });
+  const { request_id: id } = JSON.parse(submitted.body.toString()) as { request_id: string };
+  const calls = [
+    { method: "GET", target: `${submit}/requests/${id}/status` },
+    { method: "POST", target: submit },
+  ];
+  for (let round = 0; round < 3; round += 1) {
+    await openAndLeave(url, 500);
+    for (const call of calls) await repeat(url, call, 4000);
+  }
+  await openAndLeave(url, 500);
+  const shares: number[] = [];
+  for (const call of calls) {
+    await survived();
+    await repeat(url, call, 6000);
+    shares.push(await survived());
+  }
+  expect(
+    shares.every((share) => share < 0.25),
+    `survived: ${shares.join(", ")}`,
+  ).toBe(true);
+}, 60_000);
+
+/** Streams that are all opened at once, and left when each has begun. */
+async function openAndLeave(url: string, count: number): Promise<void> {
+  const headers = Object.fromEntries(targetOf(stream));
+  const asked = Array.from({ length: count }, () => request(url, { method: "POST", agent: false, headers }).end("{}"));
+  const answers = await Promise.all(asked.map((one) => answerTo(one)));
+  expect(answers.every(({ statusCode }) => statusCode === 200)).toBe(true);
+  for (const answer of answers) answer.destroy();
+}
+
+/** So many calls over 50 connections. */
+async function repeat(url: string, call: { method: string; target: string }, count: number): Promise<void> {
+  const { method, target } = call;
+  const headers = Object.fromEntries(targetOf(target));
+  const agent = new Agent({ keepAlive: true, maxSockets: 50 });
+  let left = count;
+  const ask = async (): Promise<void> => {
+    for (; left > 0;) {
+      left -= 1;
+      const answer = await answerTo(request(url, { method, agent, headers }).end(method === "GET" ? undefined : "{}"));
+      expect(answer.statusCode).toBe(200);
+      for await (const _piece of answer);
+    }
+  };
+  await Promise.all(Array.from({ length: 50 }, ask));
+  agent.destroy();
+}

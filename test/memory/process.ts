@@ -10,6 +10,8 @@ export interface Served {
   readonly url: string;
   /** Largest growth of resident memory since the last question, in bytes. */
   grown(this: void): Promise<number>;
+  /** Of what was allocated since the last question, the share that outlived V8's quick collections. */
+  survived(this: void): Promise<number>;
   /** Does nothing at all for so long, as a host app that computes. Resolves when that is over. */
   block(this: void, ms: number): Promise<void>;
   /** Undefined while it lives. */
@@ -36,6 +38,7 @@ export async function serve(name: string, upstream: Upstream, ...flags: readonly
   return {
     url,
     grown: async () => (await ask({ block: 0 })).grown ?? Number.NaN,
+    survived: async () => (await ask({ block: 0 })).survived ?? Number.NaN,
     block: async (ms) => void (await ask({ block: ms })),
     ended,
   };

@@ -26,8 +26,8 @@ import type { Answer, Door, Exchange } from "./seam.ts";
 import { type Soon, andThen, orElse } from "./soon.ts";
 import type { Trace } from "./trace.ts";
 
-/** A call that every rule of the head has let through. A class for the reason that is given at {@link Admitted}. */
-export class Decided {
+/** A call that every rule of the head has let through. */
+export interface Decided {
   readonly door: Door;
   readonly settings: Settings;
   readonly trace: Trace;
@@ -39,20 +39,6 @@ export class Decided {
   readonly form: "header" | "path";
   readonly base: string | undefined;
   readonly more: HeaderList;
-
-  constructor(given: Decided) {
-    this.door = given.door;
-    this.settings = given.settings;
-    this.trace = given.trace;
-    this.call = given.call;
-    this.caller = given.caller;
-    this.endpoint = given.endpoint;
-    this.query = given.query;
-    this.falRequestId = given.falRequestId;
-    this.form = given.form;
-    this.base = given.base;
-    this.more = given.more;
-  }
 }
 
 /** The body as far as a rule had to see it. */
@@ -64,8 +50,7 @@ export interface Seen {
 const collectLimit = 1024 * 1024;
 
 /** What costs something comes last: rates, the body where a rule must see it, money and places, the key. */
-export function admit(given: Decided): Soon<Answer | Exchange> {
-  const decided = new Decided(given);
+export function admit(decided: Decided): Soon<Answer | Exchange> {
   const { call, caller, endpoint } = decided;
   if (!isCounted(call)) return exchangeFor(decided, undefined, bodiless, uncounted, decided.more);
   const price = spends(call) ? endpoint?.price : undefined;
@@ -121,7 +106,12 @@ async function recallOr(
 ): Promise<Answer | Exchange> {
   const { caller, settings } = decided;
   const whole = await smallBodyOf(decided, seen);
-  const answer = await recallAnswer(recalled, await digestOf(decided, decided.query, whole.body), caller.replays, settings);
+  const answer = await recallAnswer(
+    recalled,
+    await digestOf(decided, decided.query, whole.body),
+    caller.replays,
+    settings,
+  );
   return answer ?? otherwise(whole);
 }
 

@@ -52,8 +52,7 @@ export function passHead(up: UpstreamHead, admitted: Admitted): AnswerHead {
   const empty = call.method === "HEAD" || status === 204 || status === 205 || status === 304;
   const coded = (valueOf(up.headers, "content-encoding") ?? "identity") !== "identity";
   const reads = readsAnswer(admitted) && !empty && !coded;
-  if (reads && call.kind === "submit" && status < 300)
-    return new PassedHead(status, [], collected, false);
+  if (reads && call.kind === "submit" && status < 300) return new PassedHead(status, [], collected, false);
   const rewriter = empty || coded || job === undefined ? undefined : bodyRewriter(admitted, job, status);
   const headers = passHeaders(up.headers, admitted, {
     bodyChanges: empty
