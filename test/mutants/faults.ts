@@ -18,10 +18,7 @@ export const faults: readonly Fault[] = [
   {
     name: "every status is 200",
     package: "core",
-    replace: {
-      "return { status, headers, body, flush: isEventStream":
-        "return { status: 200, headers, body, flush: isEventStream",
-    },
+    replace: { "new PassedHead(status, headers, body,": "new PassedHead(200, headers, body," },
     seenBy: node,
   },
   {
