@@ -57,7 +57,7 @@ export const faults: readonly Fault[] = [
   {
     name: "a caller who leaves leaves upstream running",
     package: "node",
-    replace: { 'run.controller.abort(new Error("broken off"));': "run.attempts += 0;" },
+    replace: { "run.controller.abort(brokenOff);": "run.attempts += 0;" },
     seenBy: node,
   },
   {

@@ -73,7 +73,7 @@ class Run implements Dispatcher.DispatchHandler {
   onRequestStart(controller: Dispatcher.DispatchController): void {
     this.controller = controller;
     this.sent = true;
-    if (this.broken !== undefined) controller.abort(new Error("broken off"));
+    if (this.broken !== undefined) controller.abort(brokenOff);
   }
 
   onResponseStart(controller: Dispatcher.DispatchController, status: number): void {
@@ -97,6 +97,10 @@ class Run implements Dispatcher.DispatchHandler {
     else onError(this, error);
   }
 }
+
+/** Why upstream's connection is closed from our side. Made once: an error takes a trace of the stack. */
+const brokenOff = new Error("broken off by the proxy");
+const answeredHere = new Error("answered by the proxy");
 
 /** Carries an exchange out. Resolves when it is over, whichever way. */
 export function carryOut(
@@ -176,7 +180,7 @@ function onHead(run: Run, answer: AnswerHead, headers: HeaderList): void {
   if (body instanceof Uint8Array) {
     sendAnswer(res, { type: "answer", status: answer.status, headers: answer.headers, body });
     run.bytesOut = body.length;
-    run.controller?.abort(new Error("answered by the proxy"));
+    run.controller?.abort(answeredHere);
     return finish(run, "complete");
   }
   if (typeof body === "object" && "collect" in body) return;
@@ -308,7 +312,7 @@ function breakOff(run: Run, why: "left" | "stopped" | "cut"): void {
   if (run.ended || run.broken !== undefined) return;
   run.broken = why;
   if (why !== "left") run.res.destroy();
-  if (run.controller !== undefined) run.controller.abort(new Error("broken off"));
+  if (run.controller !== undefined) run.controller.abort(brokenOff);
   else finish(run, why);
 }
 
