@@ -51,9 +51,12 @@ export function announcesBody(headers: HeaderList): boolean {
 export function cookieOf(headers: HeaderList, name: string): string | undefined {
   for (const [key, value] of headers) {
     if (key !== "cookie") continue;
-    for (const pair of value.split(";")) {
-      const at = pair.indexOf("=");
-      if (at > 0 && pair.slice(0, at).trim() === name) return decodeCookie(pair.slice(at + 1).trim());
+    for (let start = 0, end = 0; start < value.length; start = end + 1) {
+      const semicolon = value.indexOf(";", start);
+      end = semicolon < 0 ? value.length : semicolon;
+      const at = value.indexOf("=", start);
+      if (at > start && at < end && value.slice(start, at).trim() === name)
+        return decodeCookie(value.slice(at + 1, end).trim());
     }
   }
   return undefined;
