@@ -1,4 +1,4 @@
-import { createServer } from "node:http";
+import { Agent, createServer, request } from "node:http";
 import { type ExpressProxy, createHandler } from "@keyway/express";
 import express5, { type Express, type RequestHandler } from "express";
 import express4 from "express4";
@@ -7,6 +7,7 @@ import { describe, expect, it, onTestFinished } from "vitest";
 import { type Mount, listen } from "./conformance/mount.ts";
 import { byName, listenToConsole, requestId, run, stage, submit } from "./conformance/stage.ts";
 import { type Upstream, always, startUpstream } from "./upstream.ts";
+import { answerTo } from "./wire.ts";
 import { leaveNothingOpen } from "./conformance/leftovers.ts";
 
 leaveNothingOpen();
@@ -101,6 +102,31 @@ describe.each([
     expect(await Promise.all(upstream.arrivals.map(({ whole }) => whole))).toEqual(
       [0, 0, 0].map(() => Buffer.alloc(0)),
     );
+  });
+
+  it("an answer in place of upstream's leaves the caller's connection open", async () => {
+    const { upstream, path: pathOf } = await stage({
+      name: "express",
+      transport: "node",
+      startMount(options) {
+        const proxied = createHandler(options);
+        return listen(createServer(express().use(path, proxied)), proxied);
+      },
+    });
+    upstream.answer(always(302, { location: run }, ""));
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+    const ask = async (): Promise<[number | undefined, boolean]> => {
+      const headers = { ...bearer, "content-type": "application/json" };
+      const asked = request(pathOf(run), { agent, method: "POST", headers }).end("{}");
+      const answer = await answerTo(asked);
+      for await (const _piece of answer);
+      return [answer.statusCode, asked.reusedSocket];
+    };
+    expect([await ask(), await ask()]).toEqual([
+      [502, false],
+      [502, true],
+    ]);
+    agent.destroy();
   });
 
   it.each([

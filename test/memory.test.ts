@@ -106,7 +106,7 @@ describe.each([
   });
 });
 
-// What every call makes must not be made in V8's old generation because many calls were once open together: it outlives its call there.
+// Because many calls were once open together, V8 must not put what later calls make into its old generation, where it outlives them.
 it("polls and submits leave nothing to the old generation after hundreds of streams", async () => {
   const upstream = await startUpstream();
   const { url, survived } = await serve("node", upstream);
@@ -157,7 +157,7 @@ async function repeat(url: string, call: { method: string; target: string }, cou
   const agent = new Agent({ keepAlive: true, maxSockets: 50 });
   let left = count;
   const ask = async (): Promise<void> => {
-    for (; left > 0;) {
+    while (left > 0) {
       left -= 1;
       const answer = await answerTo(request(url, { method, agent, headers }).end(method === "GET" ? undefined : "{}"));
       expect(answer.statusCode).toBe(200);

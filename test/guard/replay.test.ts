@@ -47,6 +47,18 @@ describe.each(transports)("a submit whose caller left, over %s", (transport) => 
     expect(queue.jobs).toHaveLength(1);
   });
 
+  it("is answered again where the app has webhooks, whose URL is another for each submit", async () => {
+    const webhooks = { url: "https://app.example/webhook", onResult: () => undefined };
+    const { leave, go, ended, ask, queue, upstream } = await slow(transport, { webhooks });
+    await leave(submit, { body });
+    go();
+    await ended(1);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    expect(idIn(await ask(submit, { body }))).toContain(queue.jobs[0]?.id ?? "?");
+    expect(queue.jobs).toHaveLength(1);
+    expect(upstream.arrivals[0]?.url).toContain("fal_webhook=https%3A%2F%2Fapp.example%2Fwebhook");
+  });
+
   it("is waited for when it is repeated before the answer is there", async () => {
     const { leave, go, ask, queue, upstream } = await slow(transport);
     await leave(submit, { body });

@@ -10,7 +10,7 @@ export interface Served {
   readonly url: string;
   /** Largest growth of resident memory since the last question, in bytes. */
   grown(this: void): Promise<number>;
-  /** Of what was allocated since the last question, the share that outlived V8's quick collections. */
+  /** Of what lay in V8's young generation since the last question, the share that outlived a quick collection. */
   survived(this: void): Promise<number>;
   /** Does nothing at all for so long, as a host app that computes. Resolves when that is over. */
   block(this: void, ms: number): Promise<void>;

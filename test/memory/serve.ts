@@ -11,7 +11,7 @@ export interface Report {
   readonly url?: string;
   /** Largest growth of resident memory since the last question, in bytes. */
   readonly grown?: number;
-  /** Of the bytes that V8 allocated since then, the share that outlived its quick collections. */
+  /** Of what lay in V8's young generation since then, the share that outlived a quick collection. */
   readonly survived?: number;
 }
 
@@ -21,6 +21,7 @@ type HeapStatistics = GCProfilerResult["statistics"][number]["beforeGC"];
 const [name = "", upstream = ""] = process.argv.slice(2);
 const mount = mounts.find((candidate) => candidate.name === name);
 if (mount === undefined) throw new Error(`there is no mount ${name}`);
+// Thousands of calls a minute are measured.
 const many = { max: 1e9, per: "minute" } as const;
 const mounted = await mount.startMount({
   authorize: () => ({ id: "ada" }),

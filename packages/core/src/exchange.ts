@@ -30,8 +30,9 @@ import { passHead, passHeaders, refuseUpstream } from "./upstream-answer.ts";
 import { contentLength, rewritesAnswer, upstreamRequest } from "./upstream-request.ts";
 
 /**
- * Everything that was decided about a call before it may go. A class, as is all that leads to a call and lives as long: literals
- * made while many calls are open are made in V8's old generation from then on, where they outlive their calls.
+ * Everything that was decided about a call before it may go. A class, as is on Node whatever leads to a call and lives as long. An
+ * object literal whose objects outlive collections, because many calls are open, is made in V8's old generation from then on: there it
+ * outlives its call, and with it all that it leads to.
  */
 export class Admitted {
   readonly door: Door;
@@ -41,7 +42,7 @@ export class Admitted {
   readonly trace: Trace;
   /** The query to send upstream. */
   readonly query: string | null;
-  /** The query as the caller wrote it. */
+  /** The query as it was let through, without a webhook of the app's. */
   readonly asked: string | null;
   readonly body: "stream" | Uint8Array | null;
   readonly apiKey: string;

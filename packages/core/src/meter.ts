@@ -22,45 +22,47 @@ export function meterOf(metered: Metered): Exchange["meter"] {
   const { openLease, abandoned } = settings.timeouts;
   const spans = [paid ? Math.min(minute, openLease / 3) : [], followed === undefined ? [] : abandoned / 3].flat();
   const everyMs = Math.min(settings.reauthorize, ...spans);
-  return new Meter(metered, everyMs, asked, followed, paid ? renewer(hold, settings, everyMs) : undefined);
+  const renew = paid ? renewer(hold, settings, everyMs) : undefined;
+  return new Meter(metered, { everyMs, asked, followed, renew });
 }
 
 /**
- * Is the caller still let in, and is there money for another minute? Who listens to a job's states has not abandoned it. A class,
- * because closures made in {@link meterOf} would have V8 make something for every call that has no meter.
+ * Is the caller still let in, and is there money for another minute? Who listens to a job's states has not abandoned it. A class:
+ * what closures in {@link meterOf} use would be allocated whenever it is entered, for calls without a meter too.
  */
 class Meter {
   readonly everyMs: number;
   readonly #metered: Metered;
-  readonly #asked: boolean;
-  readonly #followed: string | undefined;
-  readonly #renew: Renew | undefined;
+  readonly #questions: Questions;
   #paidUntil: number;
 
-  constructor(
-    metered: Metered,
-    everyMs: number,
-    asked: boolean,
-    followed: string | undefined,
-    renew: Renew | undefined,
-  ) {
-    this.everyMs = everyMs;
+  constructor(metered: Metered, questions: Questions) {
+    this.everyMs = questions.everyMs;
     this.#metered = metered;
-    this.#asked = asked;
-    this.#followed = followed;
-    this.#renew = renew;
+    this.#questions = questions;
     this.#paidUntil = metered.settings.now() + minute;
   }
 
   async tick(): Promise<"go" | "stop"> {
     const { call, caller, price, settings, door } = this.#metered;
-    if (this.#asked && !(await isStill(door, call, caller, settings))) return "stop";
-    if (this.#followed !== undefined) settings.abandonment?.again(this.#followed);
-    if (this.#renew === undefined) return "go";
-    const due = settings.now() + this.everyMs > this.#paidUntil ? (price?.perMinute ?? 0) : 0;
+    const { everyMs, asked, followed, renew } = this.#questions;
+    if (asked && !(await isStill(door, call, caller, settings))) return "stop";
+    if (followed !== undefined) settings.abandonment?.again(followed);
+    if (renew === undefined) return "go";
+    const due = settings.now() + everyMs > this.#paidUntil ? (price?.perMinute ?? 0) : 0;
     if (due > 0) this.#paidUntil += minute;
-    return (await this.#renew(due)) ? "go" : "stop";
+    return (await renew(due)) ? "go" : "stop";
   }
+}
+
+/** What there is to ask. */
+interface Questions {
+  readonly everyMs: number;
+  /** Whether the app is asked about the caller again. */
+  readonly asked: boolean;
+  /** The job that its listener has not abandoned. */
+  readonly followed: string | undefined;
+  readonly renew: Renew | undefined;
 }
 
 type Renew = (due: Micros) => Promise<boolean>;

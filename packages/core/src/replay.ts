@@ -1,5 +1,5 @@
-import { ProxyError } from "./errors.ts";
 import type { Call } from "./call.ts";
+import { ProxyError } from "./errors.ts";
 import { type HeaderList, valueOf } from "./head.ts";
 import type { Settings } from "./options.ts";
 import type { Answer, Door } from "./seam.ts";
@@ -15,8 +15,8 @@ const keptFor = 60_000;
 const lookEvery = 200;
 
 /**
- * What of a submit makes it the same submit: the endpoint with its query as the caller wrote it, and the body or the caller's
- * Idempotency-Key. Undefined where nothing does.
+ * What of a submit makes it the same submit: the endpoint with its query, without a webhook of the app's, and the body or the
+ * caller's Idempotency-Key. Undefined where nothing does.
  */
 export async function digestOf(
   { call, door }: { readonly call: Call; readonly door: Door },
@@ -24,9 +24,10 @@ export async function digestOf(
   body: "stream" | Uint8Array | null,
 ): Promise<string | undefined> {
   const idempotencyKey = valueOf(door.head.headers, "idempotency-key");
-  if (idempotencyKey === undefined && !(body instanceof Uint8Array)) return undefined;
+  const whole = body instanceof Uint8Array ? body : undefined;
+  if (idempotencyKey === undefined && whole === undefined) return undefined;
   const head = new TextEncoder().encode(JSON.stringify([`${call.endpoint}?${query ?? ""}`, idempotencyKey ?? null]));
-  const rest = idempotencyKey === undefined && body instanceof Uint8Array ? body : undefined;
+  const rest = idempotencyKey === undefined ? whole : undefined;
   const bytes = new Uint8Array(head.length + (rest?.length ?? 0));
   bytes.set(head);
   if (rest !== undefined) bytes.set(rest, head.length);

@@ -20,8 +20,8 @@ import { collectBody, smallBody, streamBody } from "./request-body.ts";
 type Body = Readable | Uint8Array | null;
 
 /**
- * One exchange on its way, which is also what undici tells of it. Whoever ends it first, ends it: see {@link finish}. A class, as is
- * all that leads to a call and lives as long: literals made while many calls are open are made in V8's old generation from then on.
+ * One exchange on its way, which is also what undici tells of it. Whoever ends it first, ends it: see {@link finish}. A class for the
+ * reason that is given at `Admitted` of the core.
  */
 class Run implements Dispatcher.DispatchHandler {
   readonly exchange: Exchange;
@@ -180,8 +180,10 @@ function onHead(run: Run, answer: AnswerHead, headers: HeaderList): void {
   if (body instanceof Uint8Array) {
     sendAnswer(res, { type: "answer", status: answer.status, headers: answer.headers, body });
     run.bytesOut = body.length;
+    // First, because aborting tells of an error at once, and whoever is told of one before the end breaks off the answer.
+    finish(run, "complete");
     run.controller?.abort(answeredHere);
-    return finish(run, "complete");
+    return;
   }
   if (typeof body === "object" && "collect" in body) return;
   if (typeof body === "object") run.rewriter = body;

@@ -12,7 +12,7 @@ export function toHead(
   return new RequestHead(req, mount, upgrade, base + (req.originalUrl ?? req.url ?? "/"));
 }
 
-/** A class, because V8 makes literals of calls that come while many are open in its old generation. */
+/** A class for the reason that is given at `Admitted` of the core. */
 class RequestHead implements Head {
   readonly method: string;
   readonly path: string;
@@ -36,7 +36,7 @@ class RequestHead implements Head {
   }
 }
 
-/** The head of upstream's answer. A class for the same reason. */
+/** The head of upstream's answer; a class for the same reason. */
 export class ReceivedHead implements UpstreamHead {
   readonly status: number;
   readonly headers: HeaderList;
