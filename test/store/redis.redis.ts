@@ -113,6 +113,12 @@ for (const name of clientNames) {
       else prefixed.destroy();
     });
 
+    it("answers thousands of calls that come at once", async () => {
+      const store = createRedisStore({ client: client(), namespace: freshNamespace(), timeout: 5000 });
+      const calls = Array.from({ length: 3000 }, () => store.admit(admissionOf({ hold: holdOf() })));
+      expect((await Promise.all(calls)).filter(({ ok }) => !ok)).toEqual([]);
+    });
+
     it("Q20: a server that forgot the script gets it again, once", async () => {
       const store = createRedisStore({ client: client(), namespace: freshNamespace(), timeout: 5000 });
       for (let round = 0; round < 3; round += 1) {
@@ -149,6 +155,19 @@ describe("createRedisStore", () => {
     await expect(store.get("value")).rejects.toThrow("Redis did not answer in time");
     expect(performance.now() - started).toBeLessThan(200);
     await expect(store.get("value")).rejects.toThrow("Redis has not answered earlier calls yet");
+  });
+
+  it("asks for as many as 10,000 at once, and not for more", async () => {
+    const stub = {
+      evalsha: () => new Promise<never>(() => undefined),
+      eval: async () => 1,
+      connect: async () => undefined,
+    };
+    const store = createRedisStore({ client: { ...stub, status: "ready", on: () => undefined }, timeout: 1000 });
+    const asked = Array.from({ length: 10_001 }, () => store.get("value").catch((error: unknown) => String(error)));
+    expect(await Promise.race(asked)).toContain("has not answered earlier calls");
+    const said = await Promise.all(asked);
+    expect(said.filter((text) => text?.includes("in time"))).toHaveLength(10_000);
   });
 
   it("hands on what a client throws without URLs, arguments and stack", async () => {

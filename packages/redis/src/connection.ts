@@ -3,8 +3,8 @@ import { script, scriptSha } from "./script.ts";
 
 /** What is sent although earlier calls are late: these only give back what is held, and must follow what took it. */
 const givesBack: readonly string[] = ["settle", "end", "bind"];
-/** Calls that Redis has not answered yet, at most. */
-const mostPending = 1000;
+/** Calls that Redis has not answered yet, at most: some tens of megabytes. Thousands come at once when all sockets are opened anew. */
+const mostPending = 10_000;
 const notConnected = "Redis is not connected";
 
 /** Calls the script within a time; rejects at once while Redis is away or does not answer. */
