@@ -89,7 +89,7 @@ async function startWarm(peer: Peer, running: Map<Peer, Running>, ground: Ground
     const process = await peer.start(ground.upstream.plain, ground.ca);
     running.set(peer, process);
     for (let turn = 0; turn < ground.settings.warmUps; turn += 1) {
-      for (const workload of ["get", "post", "events"] as const)
+      for (const workload of ["get", "post"] as const)
         if (!peer.skips.includes(workload)) await repeated[workload]?.(peer, process, ground);
     }
     await untilQuiet(process.pid, patienceMs(ground));
