@@ -115,7 +115,9 @@ for (const name of clientNames) {
 
     it("answers thousands of calls that come at once", async () => {
       const store = createRedisStore({ client: client(), namespace: freshNamespace(), timeout: 5000 });
-      const calls = Array.from({ length: 3000 }, () => store.admit(admissionOf({ hold: holdOf({ accounts: [], slots: [] }) })));
+      const calls = Array.from({ length: 3000 }, async () =>
+        store.admit(admissionOf({ hold: holdOf({ accounts: [], slots: [] }) })),
+      );
       expect((await Promise.all(calls)).filter(({ ok }) => !ok)).toEqual([]);
     });
 
