@@ -30,7 +30,7 @@ import { passHead, passHeaders, refuseUpstream } from "./upstream-answer.ts";
 import { contentLength, rewritesAnswer, upstreamRequest } from "./upstream-request.ts";
 
 /**
- * Everything that was decided about a call before it may go. A class, as is on Node whatever leads to a call and lives as long. An
+ * Everything that was decided about a call before it may go. A class, as is for HTTP on Node whatever leads to a call and lives as long. An
  * object literal whose objects outlive collections, because many calls are open, is made in V8's old generation from then on: there it
  * outlives its call, and with it all that it leads to.
  */
