@@ -73,6 +73,7 @@ export const peers: readonly Peer[] = [
     ),
   },
   ours("keyway next", "next-app", webOnly),
+  module("express and undici by hand", "servers/by-hand.ts", "path", noSockets),
   module("official (express)", "servers/official.ts", "header", [...noSockets, "up", "tls"]),
   module("http-proxy-middleware", "servers/http-proxy-middleware.ts", "path", []),
   module("fastify reply-from", "servers/reply-from.ts", "path", noSockets),

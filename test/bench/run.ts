@@ -57,37 +57,70 @@ function takesPart(name: string, { peers: words }: Settings): boolean {
   return words.length === 0 || words.some((word) => name.includes(word));
 }
 
+/** In each round the peers take turns, and each begins its turn with calls that do not count. */
 async function measure(taking: readonly Peer[], ground: Ground, results: Results): Promise<void> {
   const running = new Map<Peer, Running>();
-  const until = Date.now() + ground.settings.minutes * 60_000;
-  for (const peer of taking) await startWarm(peer, running, ground, results);
-  const { rounds, only } = ground.settings;
-  for (let round = 1; round <= rounds + 1; round += 1) {
-    const works = round > rounds ? once : repeated;
-    for (const workload of Object.keys(works) as Workload[]) {
-      if (only.length > 0 && !only.includes(workload)) continue;
-      console.log(round > rounds ? workload : `${workload}, round ${round} of ${rounds}`);
-      for (const [peer, process] of running) {
-        if (peer.skips.includes(workload) || Date.now() > until) continue;
-        try {
-          note(results, peer.name, (await works[workload]?.(peer, process, ground)) ?? {});
-          await untilQuiet(process.pid, patienceMs(ground));
-        } catch (error) {
-          noteProblem(results, peer, workload, error);
-          await process.stop();
-          await startWarm(peer, running, ground, results);
-        }
-      }
+  const { rounds, minutes } = ground.settings;
+  const until = Date.now() + minutes * 60_000;
+  for (const peer of taking) await start(peer, running, ground, results);
+  for (let round = 1; round <= rounds; round += 1)
+    for (const peer of running.keys()) {
+      console.log(`${peer.name}, round ${round} of ${rounds}`);
+      await warmUp(peer, running, ground, results);
+      for (const workload of worksOf(repeated, ground)) await take(peer, workload, until, running, ground, results);
     }
+  for (const workload of worksOf(once, ground)) {
+    console.log(workload);
+    for (const peer of running.keys()) await take(peer, workload, until, running, ground, results);
   }
 }
 
-/** Code that has not run often is not compiled well yet, so the first calls count for nothing. */
-async function startWarm(peer: Peer, running: Map<Peer, Running>, ground: Ground, results: Results): Promise<void> {
-  console.log(`${peer.name}, to warm up`);
+function worksOf(works: typeof repeated, { settings: { only } }: Ground): Workload[] {
+  return (Object.keys(works) as Workload[]).filter((workload) => only.length === 0 || only.includes(workload));
+}
+
+/** One measurement. A peer that fails, or goes on working afterwards, is started anew. */
+async function take(
+  peer: Peer,
+  workload: Workload,
+  until: number,
+  running: Map<Peer, Running>,
+  ground: Ground,
+  results: Results,
+): Promise<void> {
+  const process = running.get(peer);
+  const work = repeated[workload] ?? once[workload];
+  if (process === undefined || work === undefined || peer.skips.includes(workload) || Date.now() > until) return;
   try {
-    const process = await peer.start(ground.upstream.plain, ground.ca);
-    running.set(peer, process);
+    note(results, peer.name, await work(peer, process, ground));
+    await untilQuiet(process.pid, patienceMs(ground));
+  } catch (error) {
+    noteProblem(results, peer, workload, error);
+    await process.stop();
+    await start(peer, running, ground, results);
+    if (repeated[workload] !== undefined) await warmUp(peer, running, ground, results);
+  }
+}
+
+async function start(peer: Peer, running: Map<Peer, Running>, ground: Ground, results: Results): Promise<void> {
+  try {
+    running.set(peer, await peer.start(ground.upstream.plain, ground.ca));
+  } catch (error) {
+    running.delete(peer);
+    noteProblem(results, peer, "start", error);
+  }
+}
+
+/** Code that has not run often is not compiled well yet; nor is that of a process which was at rest for a minute or two. */
+async function warmUp(
+  peer: Peer,
+  running: ReadonlyMap<Peer, Running>,
+  ground: Ground,
+  results: Results,
+): Promise<void> {
+  const process = running.get(peer);
+  if (process === undefined) return;
+  try {
     for (let turn = 0; turn < ground.settings.warmUps; turn += 1) {
       for (const workload of ["get", "post"] as const)
         if (!peer.skips.includes(workload)) await repeated[workload]?.(peer, process, ground);

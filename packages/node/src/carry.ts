@@ -1,4 +1,4 @@
-import type { IncomingMessage, ServerResponse } from "node:http";
+import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from "node:http";
 import type { Readable } from "node:stream";
 import {
   type AnswerHead,
@@ -12,7 +12,7 @@ import {
   valueOf,
 } from "@keyway/core";
 import type { Dispatcher } from "undici";
-import { ReceivedHead, toFlat } from "./head.ts";
+import { ReceivedHead, parsedHeaders, toFlat } from "./head.ts";
 import { endWithText, isOpen, sendAnswer, smallAnswer, writeHead, writePiece } from "./answer.ts";
 import { type HandleContext, type Runtime, bodyConsumed } from "./http.ts";
 import { collectBody, smallBody, streamBody } from "./request-body.ts";
@@ -76,9 +76,9 @@ class Run implements Dispatcher.DispatchHandler {
     if (this.broken !== undefined) controller.abort(brokenOff);
   }
 
-  onResponseStart(controller: Dispatcher.DispatchController, status: number): void {
+  onResponseStart(_controller: Dispatcher.DispatchController, status: number, headers: IncomingHttpHeaders): void {
     if (status < 200) return;
-    const head = new ReceivedHead(status, (controller.rawHeaders ?? []) as readonly (string | Buffer)[]);
+    const head = new ReceivedHead(status, parsedHeaders(headers));
     onHead(this, this.exchange.head(head), head.headers);
   }
 
@@ -193,11 +193,15 @@ function onHead(run: Run, answer: AnswerHead, headers: HeaderList): void {
   else startAnswer(run, answer);
 }
 
-/** The head, before a body that comes in pieces. */
-function startAnswer({ res }: Run, { status, headers, flush }: AnswerHead): void {
-  if (!isOpen(res)) return;
-  writeHead(res, status, headers);
-  if (flush) res.flushHeaders();
+/** The head, before a body that comes in pieces; in one write with what was read together with it. */
+function startAnswer(run: Run, { status, headers, flush }: AnswerHead): void {
+  if (!isOpen(run.res)) return;
+  writeHead(run.res, status, headers);
+  if (flush) process.nextTick(flushHead, run);
+}
+
+function flushHead({ res, bytesOut }: Run): void {
+  if (bytesOut === 0 && isOpen(res)) res.flushHeaders();
 }
 
 function onData(run: Run, controller: Dispatcher.DispatchController, chunk: Buffer): void {

@@ -4,7 +4,7 @@ import type { Duplex } from "node:stream";
 import { type Answer, type Ending, type Exchange, type Head, ProxyError } from "@keyway/core";
 import { type Early, isGone } from "./early.ts";
 import { answerProblem, handshakeHeaders, switching } from "./handshake.ts";
-import { ReceivedHead, toFlat } from "./head.ts";
+import { ReceivedHead, toFlat, toHeaderList } from "./head.ts";
 import type { Runtime } from "./http.ts";
 import { writeAnswer } from "./raw-answer.ts";
 import { tunnel } from "./tunnel.ts";
@@ -114,6 +114,8 @@ function timeoutError(): Error {
 
 /** Upstream refused the handshake: the exchange says what of it the caller may see. */
 function refusalOf(exchange: Exchange, response: IncomingMessage): Answer {
-  const { status, headers, body } = exchange.head(new ReceivedHead(response.statusCode ?? 502, response.rawHeaders));
+  const { status, headers, body } = exchange.head(
+    new ReceivedHead(response.statusCode ?? 502, toHeaderList(response.rawHeaders)),
+  );
   return { type: "answer", status, headers, body: body instanceof Uint8Array ? body : new Uint8Array(0) };
 }

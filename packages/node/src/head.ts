@@ -41,22 +41,36 @@ export class ReceivedHead implements UpstreamHead {
   readonly status: number;
   readonly headers: HeaderList;
 
-  constructor(status: number, raw: readonly (string | Buffer)[]) {
+  constructor(status: number, headers: HeaderList) {
     this.status = status;
-    this.headers = toHeaderList(raw);
+    this.headers = headers;
   }
 }
 
-/** Pairs from a flat raw list, as Node and undici give them. */
-export function toHeaderList(raw: readonly (string | Buffer)[]): HeaderList {
+/** Pairs from a flat raw list, as Node gives them. */
+export function toHeaderList(raw: readonly string[]): HeaderList {
   const list = none.slice();
-  for (let index = 0; index + 1 < raw.length; index += 2) {
-    const header = blank.slice() as [string, string];
-    header[0] = lowerCase(latin1(raw[index]));
-    header[1] = latin1(raw[index + 1]);
-    list.push(header);
+  for (let index = 0; index + 1 < raw.length; index += 2)
+    list.push(toHeader(lowerCase(raw[index] ?? ""), raw[index + 1] ?? ""));
+  return list;
+}
+
+/** Pairs from what undici has read of an answer's head: names in lower case, values in Latin-1. */
+export function parsedHeaders(parsed: Readonly<Record<string, string | string[] | undefined>>): HeaderList {
+  const list = none.slice();
+  for (const name in parsed) {
+    const value = parsed[name];
+    if (typeof value === "string") list.push(toHeader(name, value));
+    else for (const one of value ?? []) list.push(toHeader(name, one));
   }
   return list;
+}
+
+function toHeader(name: string, value: string): Header {
+  const header = blank.slice() as [string, string];
+  header[0] = name;
+  header[1] = value;
+  return header;
 }
 
 /** Copied in place of literals, for the reason given above: every call makes some thirty. */
@@ -70,18 +84,11 @@ export function toFlat(headers: HeaderList, without?: string): string[] {
   return flat;
 }
 
-/** Names recur, so each is kept once: every open stream and socket holds its request's headers. */
-const lowered = new Map<string, string>();
-const mostNames = 1000;
-
+/** To see that a name is in lower case costs less than to make it so. */
 function lowerCase(name: string): string {
-  const known = lowered.get(name);
-  if (known !== undefined) return known;
-  const lower = name.toLowerCase();
-  if (lowered.size < mostNames && name.length < 64) lowered.set(name, lower);
-  return lower;
-}
-
-function latin1(value: string | Buffer | undefined): string {
-  return typeof value === "string" ? value : (value?.toString("latin1") ?? "");
+  for (let index = 0; index < name.length; index += 1) {
+    const code = name.charCodeAt(index);
+    if (code >= 0x41 && code <= 0x5a) return name.toLowerCase();
+  }
+  return name;
 }

@@ -3,7 +3,7 @@ import type { ReadableStream as NodeStream } from "node:stream/web";
 import { type Sender, type UpstreamAnswer, type UpstreamHead, type UpstreamRequest, valueOf } from "@keyway/core";
 import type { Dispatcher } from "undici";
 import { decodedHeaders, findDecoder } from "./decode.ts";
-import { toFlat, toHeaderList } from "./head.ts";
+import { parsedHeaders, toFlat } from "./head.ts";
 import { smallAnswer } from "./answer.ts";
 import { smallBody } from "./request-body.ts";
 import { createUpstreams } from "./upstream.ts";
@@ -108,9 +108,9 @@ function createHandler(
       sent = true;
       if (over) started.abort(stopped());
     },
-    onResponseStart(started, status) {
+    onResponseStart(started, status, parsed) {
       if (status < 200) return;
-      const headers = toHeaderList((started.rawHeaders ?? []) as readonly (string | Buffer)[]);
+      const headers = parsedHeaders(parsed);
       if (!hasBody(up.method, status)) return answer({ status, headers, body: null });
       const length = Number(valueOf(headers, "content-length"));
       if (length <= smallAnswer && findDecoder(headers) === undefined)
