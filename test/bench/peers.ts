@@ -10,6 +10,7 @@ export type Workload =
   | "tls"
   | "events"
   | "sockets"
+  | "later"
   | "down"
   | "up"
   | "idle sockets"
@@ -25,6 +26,8 @@ export interface Peer {
   /** One of ours: its gates must hold, and its job ids are sealed. */
   readonly ours: boolean;
   readonly skips: readonly Workload[];
+  /** Set where streams go on after their callers have left: only its first ones can be measured. */
+  readonly lingers?: true;
   readonly start: (upstream: string, ca: string) => Promise<Running>;
 }
 
@@ -46,7 +49,7 @@ export const peers: readonly Peer[] = [
     form: "path",
     prefix: "",
     ours: false,
-    skips: ["get", "post", "megabyte", "tls", "down", "up", "idle sockets", "idle events"],
+    skips: ["get", "post", "megabyte", "later", "tls", "down", "up", "idle sockets", "idle events"],
     start: (upstream) =>
       Promise.resolve({ url: upstream, pid: 0, collect: () => Promise.resolve(), stop: () => Promise.resolve() }),
   },
@@ -68,13 +71,16 @@ export const peers: readonly Peer[] = [
     ...ours(
       "keyway sveltekit, on fetch",
       "sveltekit",
-      [...webOnly, "events", "one", "tls", "megabyte", "down", "up"],
+      [...webOnly, "events", "one", "tls", "megabyte", "later", "down", "up"],
       "fetch",
     ),
   },
   ours("keyway next", "next-app", webOnly),
   module("express and undici by hand", "servers/by-hand.ts", "path", noSockets),
-  module("official (express)", "servers/official.ts", "header", [...noSockets, "up", "tls"]),
+  {
+    ...module("official (express)", "servers/official.ts", "header", [...noSockets, "later", "up", "tls"]),
+    lingers: true,
+  },
   module("http-proxy-middleware", "servers/http-proxy-middleware.ts", "path", []),
   module("fastify reply-from", "servers/reply-from.ts", "path", noSockets),
 ];

@@ -69,9 +69,9 @@ ${machine.map((line) => `- ${line}`).join("\n")}
 - medians of ${settings.rounds} rounds of ${settings.seconds} s; TLS and memory are measured once, in a fresh process each
 
 While it runs, every answer is compared byte for byte with what upstream sent, upstream refuses whatever lacks the key, and upstream's
-connection must be closed when the caller has left. The status polls go to 5,000 different URLs. Each proxy begins its turn with calls that
-do not count, because a process that was at rest for a minute is slow for its first seconds. One that goes on working after it was measured
-is started anew, so that it does not slow down the next.
+connection must be closed when the caller has left. The status polls go to 5,000 different URLs. A proxy's turn is a process of its own, alone
+on its core, which begins with calls that do not count: a process that has just begun is slow for some seconds, and so is one that was at
+rest for a minute or two. Where one goes on working for callers who have left, its turn ends.
 
 ## Figures
 

@@ -12,6 +12,7 @@ export const measures = {
   postCpu: "POST 1 KB: CPU µs",
   megabyte: "1 MB answers, 16 connections: per second",
   megabyteCpu: "1 MB answers: CPU µs",
+  laterCpu: "GET 200 B, after streams and WebSockets: CPU µs",
   tlsCpu: "GET 200 B, upstream by TLS: CPU µs",
   delay: "events on many streams: delay p50 µs",
   eventCpu: "events: CPU µs",

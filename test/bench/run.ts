@@ -57,78 +57,56 @@ function takesPart(name: string, { peers: words }: Settings): boolean {
   return words.length === 0 || words.some((word) => name.includes(word));
 }
 
-/** In each round the peers take turns, and each begins its turn with calls that do not count. */
+/** In each round the peers take turns. */
 async function measure(taking: readonly Peer[], ground: Ground, results: Results): Promise<void> {
-  const running = new Map<Peer, Running>();
   const { rounds, minutes } = ground.settings;
   const until = Date.now() + minutes * 60_000;
-  for (const peer of taking) await start(peer, running, ground, results);
   for (let round = 1; round <= rounds; round += 1)
-    for (const peer of running.keys()) {
+    for (const peer of taking) {
+      if (Date.now() > until) return;
       console.log(`${peer.name}, round ${round} of ${rounds}`);
-      await warmUp(peer, running, ground, results);
-      for (const workload of worksOf(repeated, ground)) await take(peer, workload, until, running, ground, results);
+      await takeTurn(peer, ground, results);
     }
-  for (const workload of worksOf(once, ground)) {
+  for (const workload of chosen(once, ground)) {
     console.log(workload);
-    for (const peer of running.keys()) await take(peer, workload, until, running, ground, results);
-  }
-}
-
-function worksOf(works: typeof repeated, { settings: { only } }: Ground): Workload[] {
-  return (Object.keys(works) as Workload[]).filter((workload) => only.length === 0 || only.includes(workload));
-}
-
-/** One measurement. A peer that fails, or goes on working afterwards, is started anew. */
-async function take(
-  peer: Peer,
-  workload: Workload,
-  until: number,
-  running: Map<Peer, Running>,
-  ground: Ground,
-  results: Results,
-): Promise<void> {
-  const process = running.get(peer);
-  const work = repeated[workload] ?? once[workload];
-  if (process === undefined || work === undefined || peer.skips.includes(workload) || Date.now() > until) return;
-  try {
-    note(results, peer.name, await work(peer, process, ground));
-    await untilQuiet(process.pid, patienceMs(ground));
-  } catch (error) {
-    noteProblem(results, peer, workload, error);
-    await process.stop();
-    await start(peer, running, ground, results);
-    if (repeated[workload] !== undefined) await warmUp(peer, running, ground, results);
-  }
-}
-
-async function start(peer: Peer, running: Map<Peer, Running>, ground: Ground, results: Results): Promise<void> {
-  try {
-    running.set(peer, await peer.start(ground.upstream.plain, ground.ca));
-  } catch (error) {
-    running.delete(peer);
-    noteProblem(results, peer, "start", error);
-  }
-}
-
-/** Code that has not run often is not compiled well yet; nor is that of a process which was at rest for a minute or two. */
-async function warmUp(
-  peer: Peer,
-  running: ReadonlyMap<Peer, Running>,
-  ground: Ground,
-  results: Results,
-): Promise<void> {
-  const process = running.get(peer);
-  if (process === undefined) return;
-  try {
-    for (let turn = 0; turn < ground.settings.warmUps; turn += 1) {
-      for (const workload of ["get", "post"] as const)
-        if (!peer.skips.includes(workload)) await repeated[workload]?.(peer, process, ground);
+    for (const peer of taking) {
+      if (peer.skips.includes(workload) || Date.now() > until) continue;
+      try {
+        note(results, peer.name, (await once[workload]?.(peer, ground)) ?? {});
+      } catch (error) {
+        noteProblem(results, peer, workload, error);
+      }
     }
-    await untilQuiet(process.pid, patienceMs(ground));
-  } catch (error) {
-    noteProblem(results, peer, "start", error);
   }
+}
+
+/**
+ * One process measured in all that is repeated, with nothing else running. It begins warm: a process that has just begun, and one that was
+ * at rest for a minute or two, is slow for some seconds.
+ */
+async function takeTurn(peer: Peer, ground: Ground, results: Results): Promise<void> {
+  let under: Workload | "start" = "start";
+  let running: Running | undefined;
+  try {
+    running = await peer.start(ground.upstream.plain, ground.ca);
+    for (let turn = 0; turn < ground.settings.warmUps; turn += 1)
+      for (const workload of ["get", "post"] as const)
+        if (!peer.skips.includes(workload)) await repeated[workload]?.(peer, running, ground);
+    for (const workload of chosen(repeated, ground)) {
+      if (peer.skips.includes(workload)) continue;
+      under = workload;
+      note(results, peer.name, (await repeated[workload]?.(peer, running, ground)) ?? {});
+      await untilQuiet(running.pid, patienceMs(ground));
+    }
+  } catch (error) {
+    noteProblem(results, peer, under, error);
+  } finally {
+    await running?.stop();
+  }
+}
+
+function chosen(works: object, { settings: { only } }: Ground): Workload[] {
+  return (Object.keys(works) as Workload[]).filter((workload) => only.length === 0 || only.includes(workload));
 }
 
 function noteProblem({ problems }: Results, { name, ours }: Peer, workload: Problem["workload"], error: unknown): void {

@@ -22,7 +22,7 @@ export interface Settings {
 export const help = `npm run bench -- [options]
   --quick           a short look: one round, few peers, little memory
   --peers a,b       only peers whose name holds one of these words
-  --only a,b        only these workloads: ${(["get", "one", "post", "megabyte", "tls", "events", "sockets", "down", "up", "idle sockets", "idle events"] satisfies Workload[]).join(", ")}
+  --only a,b        only these workloads: ${(["get", "one", "post", "megabyte", "tls", "events", "sockets", "later", "down", "up", "idle sockets", "idle events"] satisfies Workload[]).join(", ")}
   --rounds n        rounds in which the peers take turns; default 3
   --seconds s       length of one measurement; default 2
   --minutes m       begins nothing after so many minutes; default 20

@@ -6,6 +6,7 @@ import { type Ask, runRequests } from "./load/requests.ts";
 import { runSockets, weighIdle } from "./load/sockets.ts";
 import { megabyte } from "./payload.ts";
 import type { Peer, Running, Workload } from "./peers.ts";
+import { untilQuiet } from "./quiet.ts";
 import type { Measure } from "./results.ts";
 import type { Settings } from "./settings.ts";
 
@@ -19,8 +20,9 @@ export interface Ground {
 
 type Figures = Partial<Record<Measure, number>>;
 type Work = (peer: Peer, running: Running, ground: Ground) => Promise<Figures>;
+type WorkAlone = (peer: Peer, ground: Ground) => Promise<Figures>;
 
-/** Measured again and again in the same process, the peers taking turns. */
+/** Measured in every round, one after the other in one process. */
 export const repeated: Readonly<Partial<Record<Workload, Work>>> = {
   async get(peer, running, { settings }) {
     const { perSecond, cpuMicros } = await runRequests(running, 64, settings.seconds, await polls(peer, running));
@@ -44,6 +46,10 @@ export const repeated: Readonly<Partial<Record<Workload, Work>>> = {
   },
   async events(peer, running, { settings, upstream }) {
     const seconds = Math.max(1, settings.seconds);
+    for (let turn = 0; turn < settings.warmUps && peer.lingers !== true; turn += 1) {
+      await runEvents(peer, running, upstream.child, settings.streams, 0.5);
+      await untilQuiet(running.pid, 10_000);
+    }
     const figures = await runEvents(peer, running, upstream.child, settings.streams, seconds);
     return {
       delay: figures.delayP50,
@@ -56,25 +62,25 @@ export const repeated: Readonly<Partial<Record<Workload, Work>>> = {
     const { perSecond, cpuMicros } = await runSockets(peer, running, 100, settings.seconds);
     return { messages: perSecond, messageCpu: cpuMicros };
   },
+  async later(peer, running, ground) {
+    return { laterCpu: await pollWarm(peer, running, ground) };
+  },
 };
 
-/** Each in a fresh process, once. */
-export const once: Readonly<Partial<Record<Workload, Work>>> = {
-  async tls(peer, _running, { settings, upstream, ca }) {
-    return inFreshProcess(peer, upstream.tls, ca, async (running) => {
-      const asks = await polls(peer, running);
-      for (let turn = 0; turn < settings.warmUps; turn += 1) await runRequests(running, 64, settings.seconds, asks);
-      const { cpuMicros } = await runRequests(running, 64, settings.seconds, asks);
-      return { tlsCpu: cpuMicros };
-    });
+/** Each in a process of its own, once. */
+export const once: Readonly<Partial<Record<Workload, WorkAlone>>> = {
+  async tls(peer, ground) {
+    return inFreshProcess(peer, ground.upstream.tls, ground.ca, async (running) => ({
+      tlsCpu: await pollWarm(peer, running, ground),
+    }));
   },
   down: weighing("down", "downSlow", weighDownload),
   up: weighing("up", "upSlow", weighUpload),
-  "idle sockets": async (peer, _running, { settings, upstream, ca }) =>
+  "idle sockets": async (peer, { settings, upstream, ca }) =>
     inFreshProcess(peer, upstream.plain, ca, async (running) => ({
       idleSocket: (await weighIdle("idle sockets", peer, running, settings.idle)) / 1000,
     })),
-  "idle events": async (peer, _running, { settings, upstream, ca }) =>
+  "idle events": async (peer, { settings, upstream, ca }) =>
     inFreshProcess(peer, upstream.plain, ca, async (running) => ({
       idleStream: (await weighIdle("idle events", peer, running, settings.idle)) / 1000,
     })),
@@ -84,8 +90,8 @@ function weighing(
   fast: Measure,
   slow: Measure,
   weigh: (peer: Peer, running: Running, megabytes: number, slow: boolean) => Promise<number>,
-): Work {
-  return async (peer, _running, { settings, upstream, ca }) => {
+): WorkAlone {
+  return async (peer, { settings, upstream, ca }) => {
     const figures: Figures = {};
     for (const [measure, slowly] of [
       [fast, false],
@@ -113,6 +119,13 @@ async function inFreshProcess<T>(
   } finally {
     await running.stop();
   }
+}
+
+/** CPU of a status poll, microseconds, when its code is warm. */
+async function pollWarm(peer: Peer, running: Running, { settings }: Ground): Promise<number> {
+  const asks = await polls(peer, running);
+  for (let turn = 0; turn < settings.warmUps; turn += 1) await runRequests(running, 64, settings.seconds, asks);
+  return (await runRequests(running, 64, settings.seconds, asks)).cpuMicros;
 }
 
 const prepared = new WeakMap<Running, readonly Ask[]>();
