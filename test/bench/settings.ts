@@ -24,8 +24,8 @@ export const help = `npm run bench -- [options]
   --peers a,b       only peers whose name holds one of these words
   --only a,b        only these workloads: ${(["get", "one", "post", "megabyte", "tls", "events", "sockets", "later", "down", "up", "idle sockets", "idle events"] satisfies Workload[]).join(", ")}
   --rounds n        rounds in which the peers take turns; default 3
-  --seconds s       length of one measurement; default 2
-  --minutes m       begins nothing after so many minutes; default 20
+  --seconds s       length of one measurement; default 1.5
+  --minutes m       begins nothing after so many minutes; default 30, and a whole run takes some 27
   --check           fails on what is wrong in our answers, never on time
   --docs            writes docs/performance.md and docs/performance.json
 `;
@@ -43,7 +43,7 @@ export function readSettings(args: readonly string[]): Settings | null {
       only: { type: "string", default: "" },
       rounds: { type: "string" },
       seconds: { type: "string" },
-      minutes: { type: "string", default: "20" },
+      minutes: { type: "string", default: "30" },
     },
   });
   if (values.help) return null;
@@ -51,7 +51,7 @@ export function readSettings(args: readonly string[]): Settings | null {
   const few = check ? "keyway express,keyway node" : "nginx,keyway express,official,http-proxy";
   return {
     rounds: Number(values.rounds ?? (quick ? 1 : 3)),
-    seconds: Number(values.seconds ?? (quick ? 0.4 : 2)),
+    seconds: Number(values.seconds ?? (quick ? 0.4 : 1.5)),
     warmUps: quick ? 1 : 3,
     streams: quick ? 50 : 500,
     idle: quick ? [100, 300] : [2000, 6000],
