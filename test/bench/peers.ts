@@ -67,14 +67,12 @@ export const peers: readonly Peer[] = [
   ours("keyway express", "express 5", []),
   ours("keyway node", "node", []),
   ours("keyway sveltekit", "sveltekit", webOnly),
-  {
-    ...ours(
-      "keyway sveltekit, on fetch",
-      "sveltekit",
-      [...webOnly, "events", "one", "tls", "megabyte", "later", "down", "up"],
-      "fetch",
-    ),
-  },
+  ours(
+    "keyway sveltekit, on fetch",
+    "sveltekit",
+    [...webOnly, "events", "one", "tls", "megabyte", "later", "down", "up"],
+    "fetch",
+  ),
   ours("keyway next", "next-app", webOnly),
   module("express and undici by hand", "servers/by-hand.ts", "path", noSockets),
   {

@@ -78,8 +78,7 @@ rest for a minute or two. Where one goes on working for callers who have left, i
 ${table(results)}
 
 - **GET** is a status poll, **POST** a submit of 1 KB. "no proxy" calls upstream itself.
-- **express and undici by hand** is a handler of forty lines that passes everything on and asks nothing: what a proxy of this kind cannot do
-  without.
+- **express and undici by hand** is a handler of forty lines without rules: what a proxy of this kind cannot do without.
 - **Memory rise**: the highest resident memory while ${settings.megabytes} MB pass, above that before. **Idle**: resident memory per connection between
   ${settings.idle[0]} and ${settings.idle[1]} open ones, when ${settings.idle[0]} have come and gone twice and processes of Node's have collected all that is garbage; what V8
   lets lie meanwhile comes to some 15 kB more for each connection that was opened of late.

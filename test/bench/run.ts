@@ -67,7 +67,7 @@ async function measure(taking: readonly Peer[], ground: Ground, results: Results
       console.log(`${peer.name}, round ${round} of ${rounds}`);
       await takeTurn(peer, ground, results);
     }
-  for (const workload of chosen(once, ground)) {
+  for (const workload of worksOf(once, ground)) {
     console.log(workload);
     for (const peer of taking) {
       if (peer.skips.includes(workload) || Date.now() > until) continue;
@@ -92,7 +92,7 @@ async function takeTurn(peer: Peer, ground: Ground, results: Results): Promise<v
     for (let turn = 0; turn < ground.settings.warmUps; turn += 1)
       for (const workload of ["get", "post"] as const)
         if (!peer.skips.includes(workload)) await repeated[workload]?.(peer, running, ground);
-    for (const workload of chosen(repeated, ground)) {
+    for (const workload of worksOf(repeated, ground)) {
       if (peer.skips.includes(workload)) continue;
       under = workload;
       note(results, peer.name, (await repeated[workload]?.(peer, running, ground)) ?? {});
@@ -105,7 +105,7 @@ async function takeTurn(peer: Peer, ground: Ground, results: Results): Promise<v
   }
 }
 
-function chosen(works: object, { settings: { only } }: Ground): Workload[] {
+function worksOf(works: object, { settings: { only } }: Ground): Workload[] {
   return (Object.keys(works) as Workload[]).filter((workload) => only.length === 0 || only.includes(workload));
 }
 

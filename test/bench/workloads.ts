@@ -46,7 +46,8 @@ export const repeated: Readonly<Partial<Record<Workload, Work>>> = {
   },
   async events(peer, running, { settings, upstream }) {
     const seconds = Math.max(1, settings.seconds);
-    for (let turn = 0; turn < settings.warmUps && peer.lingers !== true; turn += 1) {
+    const warmUps = peer.lingers === true ? 0 : settings.warmUps;
+    for (let turn = 0; turn < warmUps; turn += 1) {
       await runEvents(peer, running, upstream.child, settings.streams, 0.5);
       await untilQuiet(running.pid, 10_000);
     }

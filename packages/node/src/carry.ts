@@ -200,6 +200,7 @@ function startAnswer(run: Run, { status, headers, flush }: AnswerHead): void {
   if (flush) process.nextTick(flushHead, run);
 }
 
+/** In case nothing was read with the head: it waits for no event. */
 function flushHead({ res, bytesOut }: Run): void {
   if (bytesOut === 0 && isOpen(res)) res.flushHeaders();
 }
