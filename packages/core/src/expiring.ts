@@ -1,3 +1,5 @@
+import { Round } from "./round.ts";
+
 /** Values that are forgotten after a while. */
 export interface Expiring {
   get(key: string): string | null;
@@ -8,11 +10,13 @@ export interface Expiring {
   size(): number;
   /** Forgets what was set first. */
   dropOldest(count: number): void;
+  /** Lets go of some of what is forgotten. */
   sweep(): void;
 }
 
 export function createExpiring(now: () => number): Expiring {
   const entries = new Map<string, { value: string; until: number }>();
+  const some = new Round(entries);
   return {
     add(key, value, leaseMs) {
       const time = now();
@@ -36,7 +40,7 @@ export function createExpiring(now: () => number): Expiring {
     },
     sweep() {
       const time = now();
-      for (const [key, { until }] of entries) if (until <= time) entries.delete(key);
+      for (const [key, { until }] of some.next()) if (until <= time) entries.delete(key);
     },
   };
 }

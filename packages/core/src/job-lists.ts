@@ -1,4 +1,5 @@
 import { type Expiring, firstOf } from "./expiring.ts";
+import { Round } from "./round.ts";
 import type { JobList, ListedJob, ListRead } from "./store.ts";
 
 /** Lists of jobs in memory; what is no longer known of a job takes it off them. */
@@ -6,11 +7,13 @@ export interface JobLists {
   add(job: string, lists: readonly JobList[]): void;
   remove(job: string, lists: readonly string[]): void;
   read(list: string, read: ListRead): ListedJob[];
+  /** Takes the oldest jobs off some lists as far as nothing is known of them any more. */
   sweep(): void;
 }
 
 export function createJobLists(notes: Expiring, now: () => number): JobLists {
   const lists = new Map<string, Map<string, number>>();
+  const some = new Round(lists);
 
   function remove(job: string, key: string): void {
     const list = lists.get(key);
@@ -43,7 +46,12 @@ export function createJobLists(notes: Expiring, now: () => number): JobLists {
       return found;
     },
     sweep() {
-      for (const [key, list] of lists) for (const job of list.keys()) if (notes.get(job) === null) remove(job, key);
+      for (const [key, list] of some.next()) {
+        for (const job of list.keys()) {
+          if (notes.get(job) !== null) break;
+          remove(job, key);
+        }
+      }
     },
   };
 }

@@ -285,6 +285,18 @@ describe("room", () => {
     await store.settle({ hold: "a" }, {});
     expect(await store.admit(refused)).toMatchObject({ ok: true });
   });
+  it("claims that are over make room within seconds, though not all are looked at at once", async () => {
+    const { store, clock } = setUp(3000);
+    for (let index = 0; index < 3000; index += 1) await store.claim(`claim ${index}`, 1000);
+    expect(await store.admit(holding())).toMatchObject({ ok: false, why: "full" });
+    clock.time += 1000;
+    expect(await store.admit(holding())).toMatchObject({ ok: true });
+    for (let index = 0; index < 1001; index += 1) await store.claim(`again ${index}`, 60_000);
+    clock.time += 1000;
+    await store.admit(holding({ id: "second" }));
+    clock.time += 1000;
+    expect(await store.admit(holding({ id: "third" }, "none"))).toMatchObject({ ok: true });
+  });
   it("calls that are over take none", async () => {
     const { store } = setUp(10);
     for (let index = 0; index < 1000; index += 1) {
