@@ -13,7 +13,8 @@ import { gateKey } from "./rules/limits.ts";
 import type { Answer, Door, Exchange } from "./seam.ts";
 import type { Soon } from "./soon.ts";
 import type { Account } from "./store.ts";
-import { type FetchContext, answerRequest, answerWebhook } from "./web.ts";
+import { answerRequest, answerWebhook } from "./web.ts";
+import type { FetchContext } from "./web-door.ts";
 import { receiveDelivery } from "./webhooks/receive.ts";
 import { settlePending } from "./webhooks/settlement.ts";
 

@@ -110,11 +110,13 @@ class Tap implements Rewriter {
 
 /** Length of the longest tail of `bytes` (from `start` on) that is a proper beginning of the needle. */
 function heldLength(bytes: Uint8Array, start: number, needle: Uint8Array): number {
-  const longest = Math.min(needle.length - 1, bytes.length - start);
-  for (let length = longest; length > 0; length -= 1) {
-    const offset = bytes.length - length;
-    let index = 0;
-    while (index < length && bytes[offset + index] === needle[index]) index += 1;
+  const first = needle[0];
+  if (first === undefined) return 0;
+  const from = Math.max(start, bytes.length - needle.length + 1);
+  for (let at = bytes.indexOf(first, from); at >= 0; at = bytes.indexOf(first, at + 1)) {
+    const length = bytes.length - at;
+    let index = 1;
+    while (index < length && bytes[at + index] === needle[index]) index += 1;
     if (index === length) return length;
   }
   return 0;

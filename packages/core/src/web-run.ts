@@ -1,52 +1,75 @@
 import type { AnswerHead, Ending, Exchange } from "./seam.ts";
 import type { Sender } from "./sender.ts";
 
-/** One exchange of the web transport under way: what was counted, and the switch that ends it. */
-export interface Run {
+/**
+ * One exchange of the web transport under way: what was counted, and the switch that ends it. It listens to the caller's signal itself: when
+ * he leaves, upstream is closed, at once or after the time that a submit or cancel is given. A class for the reason that is given at `Admitted`.
+ */
+export class Run implements EventListenerObject {
   readonly exchange: Exchange;
   readonly sender: Sender;
+  readonly request: Request;
   /** Breaks off whatever is under way; the reason says who wanted it. */
-  readonly abort: AbortController;
-  bytesIn: number;
-  bytesOut: number;
-  status: number | undefined;
+  readonly abort: AbortController = new AbortController();
+  bytesOut = 0;
+  status: number | undefined = undefined;
   /** The caller's body has not all come yet. */
-  incomplete: boolean;
-  /** Stops following the caller; undefined once the exchange has ended. */
-  release: (() => void) | undefined;
+  incomplete = false;
+  ended = false;
+  #bytesIn = 0;
+  #wait: ReturnType<typeof setTimeout> | undefined = undefined;
+  #patience: ReturnType<typeof setTimeout> | undefined = undefined;
+
+  constructor(exchange: Exchange, sender: Sender, request: Request) {
+    this.exchange = exchange;
+    this.sender = sender;
+    this.request = request;
+    if (request.signal.aborted) this.handleEvent();
+    else request.signal.addEventListener("abort", this);
+  }
+
+  /** The caller left. */
+  handleEvent(): void {
+    const { exchange, abort } = this;
+    if (exchange.whenCallerLeaves === "abort") return abort.abort(callerLeft);
+    exchange.callerLeft();
+    this.#patience = setTimeout(() => abort.abort(callerLeft), exchange.finishWithin);
+  }
+
+  /** From here on upstream has so long for the head of its answer. */
+  awaitHead(): void {
+    clearTimeout(this.#wait);
+    this.#wait = setTimeout(giveUp, this.exchange.up.timeouts.head, this.abort);
+  }
+
+  /** A piece of the caller's body goes up. Upstream cannot answer what has not arrived, so its time starts anew. */
+  count(bytes: number): void {
+    this.#bytesIn += bytes;
+    if (this.#wait !== undefined) this.awaitHead();
+  }
+
+  headCame(): void {
+    clearTimeout(this.#wait);
+    this.#wait = undefined;
+  }
+
+  /** The one end of every exchange; what comes later counts for nothing. */
+  finish(ending: Ending): void {
+    if (this.ended) return;
+    this.ended = true;
+    clearTimeout(this.#patience);
+    this.request.signal.removeEventListener("abort", this);
+    const { exchange, bytesOut, status, incomplete } = this;
+    exchange.end(ending, { bytesIn: this.#bytesIn, bytesOut, status, incomplete });
+  }
 }
 
 /** Why an exchange was broken off from our side. */
 export const callerLeft: Error = new Error("the caller left");
 const meterStopped = new Error("the caller may no longer call");
 
-/** Starts to follow the caller: when he leaves, upstream is closed, at once or after the time that a submit or cancel is given. */
-export function createRun(exchange: Exchange, sender: Sender, caller: AbortSignal): Run {
-  const abort = new AbortController();
-  let patience: ReturnType<typeof setTimeout> | undefined;
-  const leave = (): void => {
-    if (exchange.whenCallerLeaves === "abort") abort.abort(callerLeft);
-    else {
-      exchange.callerLeft();
-      patience = setTimeout(() => abort.abort(callerLeft), exchange.finishWithin);
-    }
-  };
-  const release = (): void => {
-    clearTimeout(patience);
-    caller.removeEventListener("abort", leave);
-  };
-  if (caller.aborted) leave();
-  else caller.addEventListener("abort", leave);
-  return { exchange, sender, abort, bytesIn: 0, bytesOut: 0, status: undefined, incomplete: false, release };
-}
-
-/** The one end of every exchange; what comes later counts for nothing. */
-export function finish(run: Run, ending: Ending): void {
-  if (run.release === undefined) return;
-  run.release();
-  run.release = undefined;
-  const { exchange, bytesIn, bytesOut, status, incomplete } = run;
-  exchange.end(ending, { bytesIn, bytesOut, status, incomplete });
+function giveUp(abort: AbortController): void {
+  abort.abort(new DOMException("fal.ai did not answer in time", "TimeoutError"));
 }
 
 /** Pulls upstream's body as the caller takes it, ends it visibly broken when upstream breaks, and stops it when the caller leaves. */
@@ -54,11 +77,10 @@ export function passThrough(
   run: Run,
   source: ReadableStream<Uint8Array>,
   { body, flush }: AnswerHead,
-  caller: AbortSignal,
 ): ReadableStream<Uint8Array> {
   const reader = source.getReader();
   const rewriter = typeof body === "object" && "push" in body ? body : undefined;
-  const { moved, over } = watchBody(run, caller);
+  const { moved, over } = watchBody(run);
   return new ReadableStream<Uint8Array>(
     {
       start(controller) {
@@ -93,8 +115,9 @@ export function passThrough(
 }
 
 /** Whatever ends a body from our side goes through the abort signal: the caller, the meter, silence of upstream or caller. */
-function watchBody(run: Run, caller: AbortSignal): { moved: () => void; over: (ending: Ending) => void } {
+function watchBody(run: Run): { moved: () => void; over: (ending: Ending) => void } {
   const { signal } = run.abort;
+  const caller = run.request.signal;
   const stopMeter = startMeter(run);
   let timer: ReturnType<typeof setTimeout> | undefined;
   const leave = (): void => run.abort.abort(callerLeft);
@@ -104,11 +127,11 @@ function watchBody(run: Run, caller: AbortSignal): { moved: () => void; over: (e
     stopMeter();
     caller.removeEventListener("abort", leave);
     signal.removeEventListener("abort", stopped);
-    finish(run, ending);
+    run.finish(ending);
   };
   const moved = (): void => {
     clearTimeout(timer);
-    if (run.release === undefined) return;
+    if (run.ended) return;
     const silent = (): void => run.abort.abort(new DOMException("nothing moved for too long", "TimeoutError"));
     timer = setTimeout(silent, run.exchange.up.timeouts.idle);
   };

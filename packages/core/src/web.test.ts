@@ -6,7 +6,7 @@ import { createKeyway } from "./keyway.ts";
 import { createMemoryStore } from "./memory-store.ts";
 import type { CallEvent, ObserveEvent } from "./observe.ts";
 import type { KeywayOptions } from "./options.ts";
-import type { FetchContext } from "./web.ts";
+import type { FetchContext } from "./web-door.ts";
 
 type Answer = (request: IncomingMessage, response: ServerResponse) => void;
 
@@ -197,6 +197,16 @@ describe("a request body", () => {
     const response = await fetchFrom(run, streaming(bodyOf(["{"], 1, "error")));
     expect([response.status, await codeOf(response)]).toEqual([400, "body_incomplete"]);
     expect(await ended()).toMatchObject({ outcome: "unsent" });
+  });
+  it("that still comes when the answer has begun is no reason to wait for the answer", async () => {
+    answer = (request, response) => {
+      response.write("early");
+      request.on("data", () => undefined).on("end", () => setTimeout(() => response.end(" and late"), 250));
+    };
+    const body = bodyOf(["{", ..."   ".split(""), "}"], 40);
+    const response = await fetchFrom(run, streaming(body), { timeouts: { runHead: 100 } });
+    expect(await response.text()).toBe("early and late");
+    expect(await ended()).toMatchObject({ outcome: "complete", bytesIn: 5 });
   });
   it("that comes slowly has its time: upstream's starts when all is there", async () => {
     answer = (request, response) => {

@@ -84,9 +84,8 @@ export async function handleWebhook(
   sendAnswer(res, received);
 }
 
-/** Errors show up as `close`; who is answered while he sends a body may go on for a while. */
+/** Errors show up as `close`, and Node tells those of a request only to who listens; who is answered while he sends a body may go on for a while. */
 function prepare(req: IncomingMessage, res: ServerResponse, { head }: Door): void {
-  req.on("error", ignore);
   res.on("error", ignore);
   if (announcesBody(head.headers)) res.once("finish", () => endLingering(req));
 }

@@ -3,7 +3,7 @@ import type { ReadableStream as NodeStream } from "node:stream/web";
 import { type Sender, type UpstreamAnswer, type UpstreamHead, type UpstreamRequest, valueOf } from "@keyway/core";
 import type { Dispatcher } from "undici";
 import { decodedHeaders, findDecoder } from "./decode.ts";
-import { parsedHeaders, toFlat } from "./head.ts";
+import { ReceivedHead, parsedHeaders, toFlat } from "./head.ts";
 import { smallAnswer } from "./answer.ts";
 import { smallBody } from "./request-body.ts";
 import { createUpstreams } from "./upstream.ts";
@@ -19,23 +19,25 @@ import { createUpstreams } from "./upstream.ts";
 export function createNodeSender(): Sender {
   const upstreams = createUpstreams();
   const unsent = new WeakSet<Error>();
+  const dispatch = (up: UpstreamRequest, body: Readable | Uint8Array | null, signal: AbortSignal) =>
+    new Promise<UpstreamAnswer>((resolve, reject) => {
+      const fail = (error: Error, sent: boolean): void => {
+        if (!sent) unsent.add(error);
+        reject(error);
+      };
+      if (signal.aborted) return fail(stopped(), false);
+      try {
+        const exchange = new UpstreamExchange(up.method, signal, resolve, fail);
+        upstreams.pool(up.origin, up.timeouts.connect).dispatch(toOptions(up, body), exchange);
+      } catch (error) {
+        fail(error instanceof Error ? error : new Error(String(error)), false);
+      }
+    });
   return {
-    async send(up, body, signal) {
-      const given = body instanceof ReadableStream ? await toBody(body, up, signal) : body;
-      return new Promise((resolve, reject) => {
-        const fail = (error: Error, sent: boolean): void => {
-          if (!sent) unsent.add(error);
-          reject(error);
-        };
-        if (signal.aborted) return fail(stopped(), false);
-        try {
-          const handler = createHandler(up, signal, resolve, fail);
-          upstreams.pool(up.origin, up.timeouts.connect).dispatch(toOptions(up, given), handler);
-        } catch (error) {
-          fail(error instanceof Error ? error : new Error(String(error)), false);
-        }
-      });
-    },
+    send: (up, body, signal) =>
+      body instanceof ReadableStream
+        ? toBody(body, up, signal).then((given) => dispatch(up, given, signal))
+        : dispatch(up, body, signal),
     wasSent: (error) => !(error instanceof Error && unsent.has(error)),
   };
 }
@@ -78,74 +80,106 @@ async function toBody(
 /** How much of an answer is taken from upstream before the caller asks for it. */
 const readAhead = new ByteLengthQueuingStrategy({ highWaterMark: 64 * 1024 });
 
-/** One request on its way. There is no undici controller before it is on a connection. */
-function createHandler(
-  up: UpstreamRequest,
-  signal: AbortSignal,
-  answer: (answer: UpstreamAnswer) => void,
-  fail: (error: Error, sent: boolean) => void,
-): Dispatcher.DispatchHandler {
-  let controller: Dispatcher.DispatchController | undefined;
-  let body: ReadableStreamDefaultController<Uint8Array> | undefined;
+/** One request on its way. A class, and a listener of the signal itself, for the reason that is given at `Admitted` of the core. */
+class UpstreamExchange implements Dispatcher.DispatchHandler, EventListenerObject {
+  readonly #method: string;
+  readonly #signal: AbortSignal;
+  readonly #answer: (answer: UpstreamAnswer) => void;
+  readonly #fail: (error: Error, sent: boolean) => void;
+  /** There is none before the request is on a connection. */
+  #controller: Dispatcher.DispatchController | undefined = undefined;
+  #body: ReadableStreamDefaultController<Uint8Array> | undefined = undefined;
   /** A head whose body is small: what comes in one piece needs no stream. */
-  let held: (UpstreamHead & { readonly length: number; whole: Uint8Array | undefined }) | undefined;
-  let sent = false;
-  let over = false;
-  const abort = (): void => {
-    if (controller === undefined) end(() => fail(stopped(), false));
-    else controller.abort(stopped());
-  };
-  const end = (then: () => void): void => {
-    if (over) return;
-    over = true;
-    signal.removeEventListener("abort", abort);
-    then();
-  };
-  signal.addEventListener("abort", abort, { once: true });
-  return {
-    onRequestStart(started) {
-      controller = started;
-      sent = true;
-      if (over) started.abort(stopped());
-    },
-    onResponseStart(started, status, parsed) {
-      if (status < 200) return;
-      const headers = parsedHeaders(parsed);
-      if (!hasBody(up.method, status)) return answer({ status, headers, body: null });
-      const length = Number(valueOf(headers, "content-length"));
-      if (length <= smallAnswer && findDecoder(headers) === undefined)
-        held = { status, headers, length, whole: undefined };
-      else open(started, { status, headers });
-    },
-    onResponseData(started, chunk) {
-      if (over) return;
-      const bytes = new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.byteLength);
-      if (held?.length === bytes.length) return void (held.whole = bytes);
-      if (held !== undefined) open(started, held);
-      body?.enqueue(bytes);
-      if ((body?.desiredSize ?? 0) <= 0) started.pause();
-    },
-    onResponseEnd: () =>
-      end(() => {
-        if (held === undefined) body?.close();
-        else answer({ status: held.status, headers: held.headers, body: held.whole ?? new Uint8Array(0) });
-      }),
-    onResponseError: (started, error) =>
-      end(() => {
-        if (held !== undefined) open(started, held);
-        if (body === undefined) fail(error, sent);
-        else body.error(error);
-      }),
-  };
+  #held: UpstreamHead | undefined = undefined;
+  #length = 0;
+  #whole: Uint8Array | undefined = undefined;
+  #over = false;
 
-  function open(started: Dispatcher.DispatchController, { status, headers }: UpstreamHead): void {
-    held = undefined;
+  constructor(
+    method: string,
+    signal: AbortSignal,
+    answer: (answer: UpstreamAnswer) => void,
+    fail: (error: Error, sent: boolean) => void,
+  ) {
+    this.#method = method;
+    this.#signal = signal;
+    this.#answer = answer;
+    this.#fail = fail;
+    signal.addEventListener("abort", this);
+  }
+
+  /** The signal was aborted. */
+  handleEvent(): void {
+    if (this.#controller !== undefined) this.#controller.abort(stopped());
+    else if (this.#end()) this.#fail(stopped(), false);
+  }
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    this.#controller = controller;
+    if (this.#over) controller.abort(stopped());
+  }
+
+  onResponseStart(_controller: Dispatcher.DispatchController, status: number, parsed: ParsedHeaders): void {
+    if (status < 200) return;
+    const head = new ReceivedHead(status, parsedHeaders(parsed));
+    if (!hasBody(this.#method, status)) return this.#answer(new WholeAnswer(head, null));
+    this.#length = Number(valueOf(head.headers, "content-length"));
+    if (this.#length <= smallAnswer && findDecoder(head.headers) === undefined) this.#held = head;
+    else this.#open(head);
+  }
+
+  onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    if (this.#over) return;
+    const bytes = new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.byteLength);
+    if (this.#held !== undefined) {
+      if (bytes.length === this.#length) return void (this.#whole = bytes);
+      this.#open(this.#held);
+    }
+    this.#body?.enqueue(bytes);
+    if ((this.#body?.desiredSize ?? 0) <= 0) controller.pause();
+  }
+
+  onResponseEnd(): void {
+    if (!this.#end()) return;
+    if (this.#held === undefined) this.#body?.close();
+    else this.#answer(new WholeAnswer(this.#held, this.#whole ?? new Uint8Array(0)));
+  }
+
+  onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
+    if (!this.#end()) return;
+    if (this.#held !== undefined) this.#open(this.#held);
+    if (this.#body === undefined) this.#fail(error, this.#controller !== undefined);
+    else this.#body.error(error);
+  }
+
+  #open({ status, headers }: UpstreamHead): void {
+    this.#held = undefined;
     const source: UnderlyingDefaultSource<Uint8Array> = {
-      start: (given) => void (body = given),
-      pull: () => started.resume(),
-      cancel: () => end(() => started.abort(stopped())),
+      start: (body) => void (this.#body = body),
+      pull: () => this.#controller?.resume(),
+      cancel: () => void (this.#end() && this.#controller?.abort(stopped())),
     };
-    answer(decoded({ status, headers, body: new ReadableStream(source, readAhead) }));
+    this.#answer(decoded({ status, headers, body: new ReadableStream(source, readAhead) }));
+  }
+
+  /** Whether it goes on until now. */
+  #end(): boolean {
+    if (this.#over) return false;
+    this.#over = true;
+    this.#signal.removeEventListener("abort", this);
+    return true;
+  }
+}
+
+type ParsedHeaders = Parameters<typeof parsedHeaders>[0];
+
+/** An answer that needs no stream. */
+class WholeAnswer extends ReceivedHead implements UpstreamAnswer {
+  readonly body: Uint8Array | null;
+
+  constructor({ status, headers }: UpstreamHead, body: Uint8Array | null) {
+    super(status, headers);
+    this.body = body;
   }
 }
 
