@@ -64,6 +64,14 @@ describe.each(transports)("prices over %s", (transport) => {
     expect(spent).toEqual([{ caller: "ada", endpoint: "demo/echo", falRequestId: queue.jobs[0]?.id, usd: 0.037 }]);
   });
 
+  it.each(["status", "stream"] as const)("per second, of a job that logs much (%s)", async (url) => {
+    const { ask, queue, settled } = await priced({ perSecond: 0.01, reserveSeconds: 20 }, {}, transport);
+    const urls = urlsOf(idIn(await ask(submit)));
+    Object.assign(queue.jobs[0] ?? {}, { state: "COMPLETED", seconds: 3.7, logs: "step\n".repeat(50_000) });
+    await ask(urls[url], get);
+    expect(await settled()).toBe(0.037);
+  });
+
   it("per unit, of a job: settled by its result, once; onSpend hears of it once", async () => {
     const { ask, queue, settled, spent } = await priced({ perUnit: 0.1, reserveUnits: 4 }, {}, transport);
     const urls = urlsOf(idIn(await ask(submit)));

@@ -11,6 +11,8 @@ export interface Job {
   status: number;
   units: string | undefined;
   seconds: number | undefined;
+  /** What it has logged. */
+  logs: string | undefined;
   cancels: number;
 }
 
@@ -35,7 +37,17 @@ export function createQueue(): Queue {
     const id = `019e161b-0000-7000-8000-${String(jobs.length + 1).padStart(12, "0")}`;
     const app = path.split("/").slice(2, 4).join("/");
     const { units } = queue;
-    const job: Job = { id, app, body, state: "IN_QUEUE", status: 200, units, seconds: undefined, cancels: 0 };
+    const job: Job = {
+      id,
+      app,
+      body,
+      state: "IN_QUEUE",
+      status: 200,
+      units,
+      seconds: undefined,
+      logs: undefined,
+      cancels: 0,
+    };
     jobs.push(job);
     return job;
   }
@@ -85,7 +97,7 @@ function unitsHeader(units: string | undefined): Record<string, string> {
   return units === undefined ? {} : { "x-fal-billable-units": units };
 }
 
-function fieldsOf({ id, app, state, seconds }: Job): object {
+function fieldsOf({ id, app, state, seconds, logs }: Job): object {
   const url = `https://queue.fal.run/${app}/requests/${id}`;
   return {
     status: state,
@@ -93,7 +105,7 @@ function fieldsOf({ id, app, state, seconds }: Job): object {
     response_url: url,
     status_url: `${url}/status`,
     cancel_url: `${url}/cancel`,
-    logs: null,
+    logs: logs === undefined ? null : [{ message: logs, level: "INFO" }],
     metrics: seconds === undefined ? {} : { inference_time: seconds },
   };
 }

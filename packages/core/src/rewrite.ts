@@ -17,9 +17,15 @@ export function chainRewriters(first: Rewriter, second: Rewriter): Rewriter {
   return new Chain(first, second);
 }
 
-/** Lets a listener see every chunk as it came, as latin1 text, before the rewriter has it. */
-export function tapRewriter(listen: (text: string) => void, rewriter: Rewriter | undefined): Rewriter {
-  return new Tap(listen, rewriter);
+/** Hears a body as it came, as latin1 text. */
+export interface Listener {
+  push(text: string): void;
+  end(): void;
+}
+
+/** Lets a listener hear what comes before the rewriter has it. */
+export function tapRewriter(listener: Listener, rewriter: Rewriter | undefined): Rewriter {
+  return new Tap(listener, rewriter);
 }
 
 class Replacement implements Rewriter {
@@ -85,25 +91,27 @@ class Chain implements Rewriter {
 }
 
 class Tap implements Rewriter {
-  readonly #listen: (text: string) => void;
+  readonly #listener: Listener;
   readonly #rewriter: Rewriter | undefined;
 
-  constructor(listen: (text: string) => void, rewriter: Rewriter | undefined) {
-    this.#listen = listen;
+  constructor(listener: Listener, rewriter: Rewriter | undefined) {
+    this.#listener = listener;
     this.#rewriter = rewriter;
   }
 
   push(chunk: Uint8Array): Uint8Array {
-    this.#listen(latin1.decode(chunk));
+    this.#listener.push(latin1.decode(chunk));
     return this.#rewriter === undefined ? chunk : this.#rewriter.push(chunk);
   }
 
   end(): Uint8Array {
+    this.#listener.end();
     return this.#rewriter?.end() ?? nothing;
   }
 
   whole(text: string): string {
-    this.#listen(text);
+    this.#listener.push(text);
+    this.#listener.end();
     return this.#rewriter === undefined ? text : this.#rewriter.whole(text);
   }
 }

@@ -28,18 +28,66 @@ export function createJobTracker(): JobTracker {
   };
 }
 
-const statusSyntax = /(?:^|\n)(?:data:)?\s*\{[^\n]{0,100}?"status"\s*:\s*"([A-Z_]{1,20})"/g;
+/** What a status answer says. */
+export interface HeardState {
+  readonly state: JobState;
+  /** Seconds of inference, of a job that is over (`metrics.inference_time`). */
+  readonly seconds: number | undefined;
+}
+
+/** fal.ai writes `status` at the beginning of the object (fal docs, queue), so what a log says is not taken for it. */
+const stateSyntax = /^(?:data:)?\s*\{.{0,100}?"status"\s*:\s*"(IN_QUEUE|IN_PROGRESS|COMPLETED)"/;
+const longestStart = 200;
+/** A number is whole when something else follows. */
+const secondsSyntax = /"inference_time"\s*:\s*([0-9][0-9.eE+-]*)[^0-9.eE+-]/g;
+const longestSeconds = 100;
 
 /**
- * Reads a job's latest state from a piece of a status answer or of its event stream: fal writes `status` at the beginning
- * of the object (fal docs, queue), so what a log says is not taken for it.
+ * Reads a job's states from a status answer, or from each event of its stream, in whatever pieces they come: one is told when its line is
+ * all there, because the metrics stand behind the logs. Of a line it keeps the beginning and the end.
  */
-export function stateIn(text: string): { state: JobState; seconds: number | undefined } | undefined {
-  let state: string | undefined;
-  statusSyntax.lastIndex = 0;
-  for (let found = statusSyntax.exec(text); found !== null; found = statusSyntax.exec(text)) state = found[1];
-  if (state !== "IN_QUEUE" && state !== "IN_PROGRESS" && state !== "COMPLETED") return undefined;
-  const time = state === "COMPLETED" ? /"inference_time"\s*:\s*([0-9][0-9.eE+-]*)/.exec(text)?.[1] : undefined;
-  const seconds = Number(time);
-  return { state, seconds: time !== undefined && Number.isFinite(seconds) ? seconds : undefined };
+export class StateReader {
+  readonly #hear: (heard: HeardState) => void;
+  #start = "";
+  #tail = "";
+  #seconds: number | undefined = undefined;
+
+  constructor(hear: (heard: HeardState) => void) {
+    this.#hear = hear;
+  }
+
+  push(text: string): void {
+    let begin = 0;
+    for (let end = text.indexOf("\n"); end >= 0; end = text.indexOf("\n", begin)) {
+      this.#read(text.slice(begin, end));
+      this.end();
+      begin = end + 1;
+    }
+    this.#read(text.slice(begin));
+  }
+
+  /** The answer ends here, or the line does. */
+  end(): void {
+    const state = stateSyntax.exec(this.#start)?.[1] as JobState | undefined;
+    if (state !== undefined) this.#hear({ state, seconds: state === "COMPLETED" ? this.#seconds : undefined });
+    this.#start = this.#tail = "";
+    this.#seconds = undefined;
+  }
+
+  #read(piece: string): void {
+    if (this.#start.length < longestStart) this.#start += piece.slice(0, longestStart - this.#start.length);
+    const text = this.#tail + piece;
+    for (const [, seconds] of text.matchAll(secondsSyntax))
+      if (Number.isFinite(Number(seconds))) this.#seconds = Number(seconds);
+    this.#tail = text.slice(-longestSeconds);
+  }
+}
+
+/** The latest state in a whole status answer. */
+export function stateIn(text: string): HeardState | undefined {
+  let latest: HeardState | undefined;
+  const reader = new StateReader((heard) => (latest = heard));
+  reader.push(text);
+  reader.end();
+  return latest;
 }

@@ -8,7 +8,7 @@ import { type AnswerRewrite, answerHeaders, ownHeaders } from "./rules/headers.t
 import { corsHeaders } from "./rules/origin.ts";
 import type { AnswerHead, Rewriter, UpstreamHead } from "./seam.ts";
 import type { SealedJob } from "./submission.ts";
-import { stateIn } from "./tracker.ts";
+import { type HeardState, StateReader } from "./tracker.ts";
 import { readsAnswer, rewritesAnswer } from "./upstream-request.ts";
 
 /** Answers of upstream that must not reach the caller. */
@@ -83,16 +83,15 @@ class PassedHead implements AnswerHead {
 function bodyRewriter(admitted: Admitted, job: SealedJob, status: number): Rewriter | undefined {
   const { call, base } = admitted;
   if (call.kind !== "status" && call.kind !== "status-stream") return undefined;
-  const listen = (text: string): void => hear(text, admitted, job);
   const rewriter = rewritesAnswer(admitted) ? statusRewriter(call, job, base) : undefined;
-  return status < 300 ? tapRewriter(listen, rewriter) : rewriter;
+  if (status >= 300) return rewriter;
+  const reader = new StateReader((heard) => hear(heard, admitted, job));
+  return tapRewriter(reader, rewriter);
 }
 
-function hear(text: string, { settings, door }: Admitted, job: SealedJob): void {
-  const heard = stateIn(text);
-  if (heard?.state === "COMPLETED") settings.abandonment?.over(job.from);
-  if (heard === undefined || !settings.tracker.see(job.from, heard.state)) return;
-  door.waitUntil(endJob(job.from, heard.seconds, settings));
+function hear({ state, seconds }: HeardState, { settings, door }: Admitted, job: SealedJob): void {
+  if (state === "COMPLETED") settings.abandonment?.over(job.from);
+  if (settings.tracker.see(job.from, state)) door.waitUntil(endJob(job.from, seconds, settings));
 }
 
 function statusRewriter(call: Call, job: SealedJob, base: string | undefined): Rewriter {
