@@ -75,6 +75,14 @@ export function namesJob({ kind }: Pick<Call, "kind">): boolean {
   return kind === "submit" || kind === "status" || kind === "status-stream";
 }
 
+/**
+ * Whether fal.ai does no more for it than answer (safe, RFC 9110, section 9.2.1), so that it may be sent again. A run is not, whatever
+ * its method is; an opened WebSocket runs nothing yet.
+ */
+export function isSafe({ kind }: Pick<Call, "kind">): boolean {
+  return kind === "status" || kind === "status-stream" || kind === "result" || kind === "realtime";
+}
+
 /** How many leading segments name the app. */
 export function appLength(segments: readonly string[]): number {
   return namespaces.includes(segments[0] ?? "") ? 3 : 2;

@@ -1,5 +1,5 @@
 import { toAnswer, toProxyError } from "./answer.ts";
-import type { Call } from "./call.ts";
+import { type Call, isSafe } from "./call.ts";
 import { ProxyError } from "./errors.ts";
 import type { HeaderList } from "./head.ts";
 import { type JobNote, type JobOrigin, jobKey } from "./job.ts";
@@ -232,8 +232,7 @@ const noRequestId = "fal.ai answered a submit without a request_id";
 function failure(ending: "unsent" | "unanswered", cause: unknown, call: Call): ProxyError {
   if (cause instanceof ProxyError) return cause;
   const log = `${call.kind} ${call.endpoint} ${ending === "unsent" ? "did not reach" : "was not answered by"} fal.ai`;
-  const spends = call.method !== "GET" && call.method !== "HEAD";
-  if (ending === "unanswered" && spends) return new ProxyError("upstream_unanswered", { cause, log });
+  if (ending === "unanswered" && !isSafe(call)) return new ProxyError("upstream_unanswered", { cause, log });
   return new ProxyError(isTimeout(cause) ? "upstream_timeout" : "upstream_unreachable", { cause, log });
 }
 

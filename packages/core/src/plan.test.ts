@@ -821,6 +821,7 @@ describe("failures", () => {
     [run, "POST", "unsent", timeout, 504, "upstream_timeout"],
     [run, "POST", "unanswered", new Error("reset"), 500, "upstream_unanswered"],
     [run, "POST", "unanswered", timeout, 500, "upstream_unanswered"],
+    [run, "GET", "unanswered", timeout, 500, "upstream_unanswered"],
     [`${job}/cancel`, "PUT", "unanswered", timeout, 500, "upstream_unanswered"],
     [job, "GET", "unanswered", timeout, 504, "upstream_timeout"],
     [job, "GET", "unanswered", new Error("reset"), 502, "upstream_unreachable"],
@@ -834,7 +835,10 @@ describe("failures", () => {
     ],
     [run, "POST", "unsent", new ProxyError("body_too_large"), 413, "body_too_large"],
   ] as const)("%s by %s, %s", async (target, method, ending, error, status, code) => {
-    const exchange = await exchangeOf({ target, method, headers: method === "POST" ? json : [] }, { ownership: "app" });
+    const exchange = await exchangeOf(
+      { target, method, headers: method === "POST" ? json : [] },
+      { ownership: "app", endpoints: { "*/**": { methods: ["POST", "GET"] } } },
+    );
     const answer = exchange.failed(ending, error);
     expect(answer.status).toBe(status);
     expect(JSON.parse(new TextDecoder().decode(answer.body))).toMatchObject({ code });

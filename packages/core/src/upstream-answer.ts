@@ -1,4 +1,4 @@
-import type { Call } from "./call.ts";
+import { type Call, isSafe } from "./call.ts";
 import { ProxyError } from "./errors.ts";
 import type { Admitted } from "./exchange.ts";
 import { type Header, type HeaderList, valueOf } from "./head.ts";
@@ -15,9 +15,8 @@ import { readsAnswer, rewritesAnswer } from "./upstream-request.ts";
 export function refuseUpstream({ status, headers }: UpstreamHead, admitted: Admitted): ProxyError | undefined {
   const { call } = admitted;
   if (call.kind === "realtime") return refuseHandshake(status);
-  const spends = call.method !== "GET" && call.method !== "HEAD";
   if (status < 200 || status > 599) {
-    return new ProxyError(spends ? "upstream_unanswered" : "upstream_invalid", {
+    return new ProxyError(isSafe(call) ? "upstream_invalid" : "upstream_unanswered", {
       log: `fal.ai answered with status ${status}`,
     });
   }
@@ -25,7 +24,7 @@ export function refuseUpstream({ status, headers }: UpstreamHead, admitted: Admi
     return new ProxyError("upstream_redirect");
   const coding = valueOf(headers, "content-encoding") ?? "identity";
   if (coding !== "identity" && rewritesAnswer(admitted) && status < 300) {
-    return new ProxyError(spends ? "upstream_unanswered" : "upstream_invalid", {
+    return new ProxyError(isSafe(call) ? "upstream_invalid" : "upstream_unanswered", {
       log: `fal.ai sent ${coding} where identity was asked for`,
     });
   }

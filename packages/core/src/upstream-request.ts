@@ -1,4 +1,4 @@
-import { type Call, namesJob, renderCall } from "./call.ts";
+import { type Call, isSafe, namesJob, renderCall } from "./call.ts";
 import type { Admitted } from "./exchange.ts";
 import { type Header, type HeaderList, valueOf } from "./head.ts";
 import type { Settings } from "./options.ts";
@@ -32,7 +32,7 @@ class CallRequest implements UpstreamRequest {
     this.headers = headersFor(admitted, door.head.headers, apiKey);
     this.body = body;
     this.maxBodyBytes = settings.maxBodyBytes;
-    this.repeatable = call.method === "GET" || call.method === "HEAD";
+    this.repeatable = isSafe(call);
     this.timeouts = timeoutsOf(call, settings);
   }
 }

@@ -126,10 +126,12 @@ export function breaking(mount: Mount): void {
 
     it.each([
       ["run", run, "POST"],
+      ["run by GET", run, "GET"],
       ["submit", submit, "POST"],
       ["cancel", `${job}/cancel`, "PUT"],
     ])("F22 %s on a kept-alive connection that is reset is not sent again", async (_kind, target, method) => {
-      const { upstream, ask } = await stage(mount, { ownership: "app" });
+      const endpoints = { "*/**": { methods: ["POST", "GET"] } };
+      const { upstream, ask } = await stage(mount, { ownership: "app", endpoints });
       expect((await ask(`${job}/status`, { method: "GET" })).status).toBe(200);
       upstream.answer(({ socket }) => socket.resetAndDestroy());
       const answer = await ask(target, { method });
