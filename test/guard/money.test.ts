@@ -388,12 +388,17 @@ describe("onSpend", () => {
     expect(log.join("\n")).toContain("onSpend failed");
   });
 
-  it("names nobody for public callers", async () => {
-    const { ask, spent } = await priced({ perCall: 0.1 }, { authorize: "public", limits: {} });
+  it("names nobody for public callers, of a run or of a job", async () => {
+    const { ask, spent, queue, keyway } = await priced({ perCall: 0.1 }, { authorize: "public", limits: {} });
     await ask(run, { as: null });
-    await expect
-      .poll(() => spent)
-      .toEqual([{ caller: undefined, endpoint: "demo/echo", falRequestId: undefined, usd: 0.1 }]);
+    const told = { caller: undefined, endpoint: "demo/echo", falRequestId: undefined, usd: 0.1 };
+    await expect.poll(() => spent).toEqual([told]);
+    const id = idIn(await ask(submit, { as: null }));
+    const [job] = queue.jobs;
+    Object.assign(job ?? {}, { state: "COMPLETED" });
+    expect(await keyway.openJob(id)).toEqual({ falRequestId: job?.id, caller: undefined, endpoint: "demo/echo" });
+    await ask(urlsOf(id).result, { ...get, as: null });
+    await expect.poll(() => spent).toEqual([told, { ...told, falRequestId: job?.id }]);
   });
 });
 

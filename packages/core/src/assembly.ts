@@ -77,8 +77,8 @@ type Originated = Subscribed & { readonly origin: JobOrigin };
 /** Where a new job comes from, and whether its result is delivered to the app. */
 function originate({ call, caller, door, query, settings }: Decided): Soon<Originated> {
   const owned = ownsJobs(caller, settings);
-  const { id, isPublic: anonymous } = caller;
-  const origin = { endpoint: call.endpoint, caller: id, anonymous, owned, at: settings.now() };
+  const { id, isPublic } = caller;
+  const origin = { endpoint: call.endpoint, caller: id, isPublic, owned, at: settings.now() };
   if (call.kind !== "submit") return { origin, query, delivers: false };
   return andThen(subscribe(query, origin, door.head, settings), (subscribed) => {
     if (subscribed.delivers) sweepPending(door, settings);

@@ -206,8 +206,8 @@ function bindSubmission(submission: Submission | undefined, admitted: Admitted):
   const { id: from } = submission;
   const sealed = origin.owned ? settings.sealer.seal({ caller: origin.caller, app: call.app, requestId: from }) : from;
   return andThen(sealed, (to) => {
-    const { endpoint, caller, anonymous, owned, at } = origin;
-    const note: JobNote = { id: from, app: call.app, endpoint, caller, anonymous, owned, at };
+    const { endpoint, caller, isPublic, owned, at } = origin;
+    const note: JobNote = { id: from, app: call.app, endpoint, caller, isPublic, owned, at };
     settings.abandonment?.seen(note);
     return andThen(bindJob(note, admitted), () => ({ from, to }));
   });

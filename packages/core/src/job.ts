@@ -11,8 +11,8 @@ export interface JobOrigin {
   readonly endpoint: string;
   /** The caller's id as `authorize` gave it. */
   readonly caller: string;
-  /** Whether the id stands for nobody in particular: `authorize: "public"`. */
-  readonly anonymous: boolean;
+  /** Whether the id stands for nobody in particular (`authorize: "public"`): see {@link nameOf}. */
+  readonly isPublic: boolean;
   /** Whether the caller holds a sealed id. */
   readonly owned: boolean;
   /** When it was submitted, Unix time in milliseconds. */
@@ -30,13 +30,18 @@ export interface JobNote extends JobOrigin {
 
 /** Told of every settled call. */
 export interface Spend {
-  /** The caller's id; undefined where the call was anonymous. */
+  /** The caller's id as `authorize` gave it; undefined with `authorize: "public"`. */
   readonly caller: string | undefined;
   readonly endpoint: string | undefined;
   /** fal's own job id; undefined for calls that are no jobs. */
   readonly falRequestId: string | undefined;
   /** US dollars. */
   readonly usd: number;
+}
+
+/** Who the app is told a job is of: nobody, where its caller is known by an address alone. */
+export function nameOf({ caller, isPublic }: Pick<JobOrigin, "caller" | "isPublic">): string | undefined {
+  return isPublic ? undefined : caller;
 }
 
 /** Where a store finds a job. */
@@ -47,10 +52,10 @@ export function jobKey(falRequestId: string, settings: Settings): Soon<string> {
 export function readNote(text: string | null | undefined): JobNote | undefined {
   if (text === null || text === undefined) return undefined;
   const note: Partial<JobNote> = JSON.parse(text);
-  const { id, app, endpoint, caller, at, anonymous = false, owned = true, state } = note;
+  const { id, app, endpoint, caller, at, isPublic = false, owned = true, state } = note;
   if (id === undefined || app === undefined || endpoint === undefined || caller === undefined || at === undefined)
     return undefined;
-  return { id, app, endpoint, caller, at, anonymous, owned, state };
+  return { id, app, endpoint, caller, at, isPublic, owned, state };
 }
 
 /** Charges or releases a hold and tells the app. A store that fails leaves the hold to be charged when it expires. */
@@ -81,7 +86,7 @@ export async function endJob(falRequestId: string, seconds: number | undefined, 
 function tell(settled: Settled | null, settings: Settings, whose: Omit<Spend, "usd"> | undefined): void {
   if (settled === null || settings.onSpend === undefined) return;
   const note = readNote(settled.note);
-  const known = whose ?? { caller: note?.caller, endpoint: note?.endpoint, falRequestId: note?.id };
+  const known = whose ?? { caller: note && nameOf(note), endpoint: note?.endpoint, falRequestId: note?.id };
   try {
     settings.onSpend({ ...known, usd: settled.micros / 1e6 });
   } catch (cause) {

@@ -1,7 +1,7 @@
 import { ProxyError, listErrors } from "./errors.ts";
 import { type Reconciled, type ReconcileOptions, reconcile } from "./billing.ts";
 import { type Finding, checkSettings } from "./check.ts";
-import { jobKey, readNote, settleOpenJobs } from "./job.ts";
+import { jobKey, nameOf, readNote, settleOpenJobs } from "./job.ts";
 import type { PlatformDigests } from "./digests.ts";
 import type { Log } from "./observe.ts";
 import { type KeywayOptions, type Settings, type Sockets, type Timeouts, resolveOptions } from "./options.ts";
@@ -35,8 +35,8 @@ export interface Usage {
 export interface OpenedJob {
   /** fal's own id, for talking to fal.ai directly. */
   readonly falRequestId: string;
-  /** The caller's id, as `authorize` gave it. */
-  readonly caller: string;
+  /** The caller's id as `authorize` gave it; undefined with `authorize: "public"`. */
+  readonly caller: string | undefined;
   readonly endpoint: string;
 }
 
@@ -209,7 +209,7 @@ async function openJob(requestId: string, settings: Settings): Promise<OpenedJob
       const opened = await settings.sealer.open(requestId, { caller: note.caller, app: note.app });
       if (opened !== raw) return null;
     }
-    return { falRequestId: raw, caller: note.caller, endpoint: note.endpoint };
+    return { falRequestId: raw, caller: nameOf(note), endpoint: note.endpoint };
   }
   return null;
 }

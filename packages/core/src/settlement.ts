@@ -1,7 +1,7 @@
 import type { Call } from "./call.ts";
 import type { Admitted } from "./exchange.ts";
 import { unitsOf } from "./job-queue.ts";
-import { endJob, jobKey, settleHold } from "./job.ts";
+import { endJob, jobKey, nameOf, settleHold } from "./job.ts";
 import type { Settings } from "./options.ts";
 import { outcomeOf } from "./rules/limits.ts";
 import type { Ending, UpstreamHead } from "./seam.ts";
@@ -19,7 +19,11 @@ export function settleCall(
   const outcome = howItCameOut(call, ending, upstream, unrun);
   if (outcome === undefined) return undefined;
   if (hold !== undefined) {
-    const whose = { caller: caller.isPublic ? undefined : caller.id, endpoint: call.endpoint, falRequestId: undefined };
+    const whose = {
+      caller: nameOf({ caller: caller.id, isPublic: caller.isPublic }),
+      endpoint: call.endpoint,
+      falRequestId: undefined,
+    };
     return settleHold({ hold: hold.id }, outcome, settings, whose);
   }
   if (job === undefined) return undefined;

@@ -1,6 +1,6 @@
 import { ProxyError } from "../errors.ts";
 import { pendingList } from "../job-index.ts";
-import { type JobNote, type JobOrigin, jobKey } from "../job.ts";
+import { type JobNote, type JobOrigin, jobKey, nameOf } from "../job.ts";
 import type { Settings } from "../options.ts";
 import { appOf } from "../call.ts";
 import type { Result, ResultEvent } from "./event.ts";
@@ -82,7 +82,7 @@ async function toEvent(delivery: Delivery, settings: Settings): Promise<ResultEv
     requestId: origin === undefined ? falRequestId : await heldId(falRequestId, origin, settings),
     falRequestId,
     gatewayRequestId,
-    caller: origin === undefined || origin.anonymous ? undefined : origin.caller,
+    caller: origin && nameOf(origin),
     endpoint: origin?.endpoint,
     submittedAt: origin?.at,
     units,

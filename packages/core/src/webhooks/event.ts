@@ -8,7 +8,7 @@ export interface ResultOrigin {
   readonly falRequestId: string;
   /** The id of the attempt that gave this result; another than `falRequestId` when fal repeated the job. */
   readonly gatewayRequestId: string;
-  /** The caller's id as `authorize` gave it; undefined for anonymous callers, and for jobs of elsewhere (`acceptForeign`). */
+  /** The caller's id as `authorize` gave it; undefined with `authorize: "public"`, and for jobs of elsewhere (`acceptForeign`). */
   readonly caller: string | undefined;
   /** Undefined only for jobs of elsewhere. */
   readonly endpoint: string | undefined;

@@ -27,10 +27,10 @@ export function createTagSealer(secrets: () => readonly string[] | Promise<reado
   }
 
   return {
-    async seal({ caller, anonymous, owned, endpoint, at }) {
+    async seal({ caller, isPublic, owned, endpoint, at }) {
       const [secret = ""] = await secrets();
       const iv = crypto.getRandomValues(new Uint8Array(ivLength));
-      const text = encoder.encode(JSON.stringify([caller, anonymous ? 1 : 0, owned ? 1 : 0, endpoint, at]));
+      const text = encoder.encode(JSON.stringify([caller, isPublic ? 1 : 0, owned ? 1 : 0, endpoint, at]));
       const sealed = new Uint8Array(await crypto.subtle.encrypt({ name: "AES-GCM", iv }, await keyOf(secret), text));
       const bytes = new Uint8Array(ivLength + sealed.length);
       bytes.set(iv);
@@ -56,8 +56,8 @@ export function createTagSealer(secrets: () => readonly string[] | Promise<reado
 }
 
 function readOrigin(text: string): JobOrigin {
-  const [caller, anonymous, owned, endpoint, at]: [string, number, number, string, number] = JSON.parse(text);
-  return { caller, anonymous: anonymous === 1, owned: owned === 1, endpoint, at };
+  const [caller, isPublic, owned, endpoint, at]: [string, number, number, string, number] = JSON.parse(text);
+  return { caller, isPublic: isPublic === 1, owned: owned === 1, endpoint, at };
 }
 
 /** A key of its own, so that nothing else that the secret seals can be taken for a tag (RFC 5869). */
