@@ -44,7 +44,7 @@ export class Holds {
   /** Holds that cost nothing so far; a late charge may still find them, so they go last but may go. */
   readonly #released = new Set<string>();
   /** What settled jobs were charged, for corrections; the oldest go when room is needed. */
-  readonly #charges = new Map<string, { micros: Micros; readonly accounts: readonly string[] }>();
+  readonly #charges = new Map<string, { micros: Micros; readonly accounts: readonly Account[] }>();
 
   constructor(now: () => number) {
     this.#now = now;
@@ -119,10 +119,7 @@ export class Holds {
     if (charge === undefined) return null;
     const change = micros - charge.micros;
     charge.micros = micros;
-    for (const key of charge.accounts) {
-      const purse = this.#purses.get(key);
-      if (purse !== undefined) purse.spent += change;
-    }
+    for (const account of charge.accounts) this.#purseOf(account).spent += change;
     // What was released and then corrected is not charged again.
     const released = this.#jobs.get(job);
     if (released !== undefined && this.#released.has(released)) this.#forget(released);
@@ -144,7 +141,7 @@ export class Holds {
     return found;
   }
 
-  /** Charges whose lease is over, and forgets accounts of past periods. */
+  /** Charges whose lease is over, and forgets accounts of past periods and those with nothing in them. */
   sweep(): void {
     const now = this.#now();
     for (const id of this.#leases.over(now)) {
@@ -152,7 +149,7 @@ export class Holds {
       this.#forget(id);
     }
     for (const [key, purse] of this.#someOfPurses.next())
-      if (purse.until <= now && purse.reserved === 0) this.#purses.delete(key);
+      if (purse.reserved === 0 && (purse.spent === 0 || purse.until <= now)) this.#purses.delete(key);
   }
 
   dropCharges(some: number): void {
@@ -190,15 +187,13 @@ export class Holds {
     this.#free(held);
     const micros = costOf({ ...held.hold, micros: held.micros }, outcome);
     if (held.charged !== undefined && (held.charged !== 0 || micros === 0)) return null;
-    for (const { key } of held.hold.accounts) {
-      const purse = this.#purses.get(key);
-      if (purse === undefined) continue;
+    for (const account of held.hold.accounts) {
+      const purse = this.#purseOf(account);
       if (held.charged === undefined) purse.reserved -= held.micros;
       purse.spent += micros;
     }
     held.charged = micros;
-    if (held.job !== undefined)
-      this.#charges.set(held.job, { micros, accounts: held.hold.accounts.map(({ key }) => key) });
+    if (held.job !== undefined) this.#charges.set(held.job, { micros, accounts: held.hold.accounts });
     if (micros > 0 || held.job === undefined) this.#forget(id);
     else this.#released.add(id);
     return { micros, note: held.note };

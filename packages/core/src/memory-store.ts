@@ -113,8 +113,14 @@ function take(state: State, counter: Counter, now: number): Allowance {
 /** Puts a window last in the order in which they go. As long as there is much room, that matters only for new ones. */
 function keepWindow(state: State, key: string, window: Window): void {
   state.windows.delete(key);
-  if (!hasRoom(state)) state.windows.delete(state.windows.keys().next().value ?? "");
+  if (state.windows.size >= windowsOf(state) && !hasRoom(state))
+    state.windows.delete(state.windows.keys().next().value ?? "");
   state.windows.set(key, window);
+}
+
+/** So many windows have their room whatever else there is: a rate that is forgotten is none. */
+function windowsOf({ maxKeys }: State): number {
+  return Math.floor(maxKeys / 10);
 }
 
 /**
@@ -125,7 +131,8 @@ function hasRoom(state: State): boolean {
   const some = Math.ceil(state.maxKeys / 100);
   if (isFull(state)) state.notes.dropOldest(some);
   if (isFull(state)) state.holds.dropCharges(some);
-  if (isFull(state)) for (const key of firstOf(state.windows.keys(), some)) state.windows.delete(key);
+  const spare = Math.min(some, state.windows.size - windowsOf(state));
+  if (isFull(state)) for (const key of firstOf(state.windows.keys(), spare)) state.windows.delete(key);
   if (isFull(state)) state.holds.dropReleased(some);
   return !isFull(state);
 }
@@ -134,8 +141,9 @@ function isFull(state: State): boolean {
   return keysOf(state) >= state.maxKeys;
 }
 
-function keysOf({ holds, values, windows, notes }: State): number {
-  return holds.size + values.size() + windows.size + notes.size();
+function keysOf(state: State): number {
+  const { holds, values, windows, notes } = state;
+  return holds.size + values.size() + Math.max(windows.size, windowsOf(state)) + notes.size();
 }
 
 /** Once a second: charges what was left open too long, and forgets some of what is over. */
