@@ -11,7 +11,7 @@ import type { Price } from "./rules/price.ts";
 import type { Exchange } from "./seam.ts";
 import { type Soon, andThen, orElse } from "./soon.ts";
 import type { Hold } from "./store.ts";
-import { sweepPending } from "./webhooks/settlement.ts";
+import { sweepPending } from "./webhooks/pending.ts";
 import { type Subscribed, subscribe } from "./webhooks/submit.ts";
 
 /** Submits up to this many bytes can be recognised when they are repeated. */

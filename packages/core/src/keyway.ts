@@ -15,8 +15,8 @@ import type { Soon } from "./soon.ts";
 import type { Account } from "./store.ts";
 import { answerRequest, answerWebhook } from "./web.ts";
 import type { FetchContext } from "./web-door.ts";
+import { settlePending } from "./webhooks/pending.ts";
 import { receiveDelivery } from "./webhooks/receive.ts";
-import { settlePending } from "./webhooks/settlement.ts";
 
 /** Money in the current period, in US dollars. */
 export interface Usage {

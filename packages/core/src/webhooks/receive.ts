@@ -7,10 +7,10 @@ import type { DeliveryReason } from "../observe.ts";
 import type { Settings } from "../options.ts";
 import type { Answer, Door } from "../seam.ts";
 import { createTrace } from "../trace.ts";
+import { settleDelivered } from "./charge.ts";
 import { type Delivery, deliver } from "./deliver.ts";
 import { readDelivery } from "./event.ts";
 import type { Webhooks } from "./option.ts";
-import { settleDelivered } from "./settlement.ts";
 import { tagIn } from "./submit.ts";
 import { type SignedDelivery, readSigned, verifySigned } from "./verify.ts";
 

@@ -1,28 +1,12 @@
 import { pendingList } from "../job-index.ts";
-import { type JobEnd, type JobNote, endJob, jobKey, readJob, readNote, settleHold } from "../job.ts";
+import { type JobNote, readJob, readNote } from "../job.ts";
 import type { Settings } from "../options.ts";
 import type { Door } from "../seam.ts";
 import type { ListedJob } from "../store.ts";
+import { settleEnd } from "./charge.ts";
 import { deliver } from "./deliver.ts";
 import { toResult } from "./event.ts";
 import type { Webhooks } from "./option.ts";
-
-/** Charges a delivered job as a fetched result is charged, and gives its units. Deliveries name none, so a priced job is asked about. */
-export async function settleDelivered(note: JobNote, settings: Settings): Promise<number | undefined> {
-  settings.abandonment?.over(note.id);
-  const priced = settings.endpoints.some(({ price }) => price !== undefined);
-  const end = priced ? await readJob(note, 0, settings).catch(() => undefined) : undefined;
-  if (typeof end === "object") return settleEnd(note, end, settings);
-  if (priced) await endJob(note.id, undefined, settings);
-  else await settleHold({ job: await jobKey(note.id, settings) }, {}, settings);
-  return undefined;
-}
-
-async function settleEnd(note: JobNote, end: JobEnd, settings: Settings): Promise<number | undefined> {
-  settings.tracker.forget(note.id);
-  if (end.outcome !== undefined) await settleHold({ job: await jobKey(note.id, settings) }, end.outcome, settings);
-  return end.units;
-}
 
 const mostBytes = 10 * 1024 * 1024;
 
