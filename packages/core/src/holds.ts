@@ -1,17 +1,9 @@
 import { firstOf } from "./expiring.ts";
 import { Leases } from "./leases.ts";
 import { Round } from "./round.ts";
+import { costOf } from "./rules/outcome.ts";
 import type { Micros } from "./rules/price.ts";
-import {
-  type Account,
-  type Balance,
-  type Hold,
-  type HoldName,
-  type OpenJob,
-  type Outcome,
-  type Settled,
-  costOf,
-} from "./store.ts";
+import type { Account, Balance, Hold, HoldName, OpenJob, Outcome, Settled } from "./store.ts";
 
 interface Purse {
   spent: Micros;

@@ -32,7 +32,7 @@ export type {
   Slot,
   Store,
 } from "./store.ts";
-export { costOf } from "./store.ts";
+export { costOf } from "./rules/outcome.ts";
 export { type LoadPricesOptions, type Reconciled, type ReconcileOptions, loadPrices } from "./billing.ts";
 export { type AnonymousOptions, anonymous } from "./anonymous.ts";
 export type { Finding } from "./check.ts";

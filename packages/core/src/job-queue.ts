@@ -1,17 +1,9 @@
 import { resolveKey } from "./api-key.ts";
 import { collectStream } from "./body-stream.ts";
-import { valueOf } from "./head.ts";
 import type { JobNote } from "./job.ts";
 import type { Settings } from "./options.ts";
 import type { UpstreamHead } from "./seam.ts";
 import { createFetchSender } from "./sender.ts";
-
-/** fal's billable units of an answer, undefined when it names none. */
-export function unitsOf({ headers }: UpstreamHead): number | undefined {
-  const text = valueOf(headers, "x-fal-billable-units");
-  const units = Number(text);
-  return text !== undefined && text !== "" && Number.isFinite(units) && units >= 0 ? units : undefined;
-}
 
 const sender = createFetchSender();
 type AskedJob = Pick<JobNote, "id" | "app" | "caller">;

@@ -1,7 +1,7 @@
-import { askQueue, unitsOf } from "./job-queue.ts";
+import { askQueue } from "./job-queue.ts";
 import type { Settings } from "./options.ts";
 import { isDue } from "./sparse.ts";
-import { outcomeOf } from "./rules/limits.ts";
+import { outcomeOf, unitsOf } from "./rules/outcome.ts";
 import { type Soon, andThen } from "./soon.ts";
 import type { Account, HoldName, OpenJob, Outcome, Settled } from "./store.ts";
 import { stateIn } from "./tracker.ts";
@@ -135,7 +135,7 @@ export async function readJob(
   if (status.head.status !== 200 || state !== "COMPLETED") return undefined;
   const { head, body } = await askQueue(base, note, settings, most);
   const units = unitsOf(head);
-  const outcome = outcomeOf("result", head.status, units, () => settings.tracker.wasQueued(note.id));
+  const outcome = outcomeOf("result", "complete", head, () => settings.tracker.wasQueued(note.id));
   const whole = outcome === undefined || outcome === "release" ? outcome : { ...outcome, seconds };
   return { status: head.status, units, body, failed: namesError(status.body), outcome: whole };
 }

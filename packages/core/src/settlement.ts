@@ -1,9 +1,7 @@
-import type { Call } from "./call.ts";
 import type { Admitted } from "./exchange.ts";
-import { unitsOf } from "./job-queue.ts";
 import { endJob, jobKey, nameOf, settleHold } from "./job.ts";
 import type { Settings } from "./options.ts";
-import { outcomeOf } from "./rules/limits.ts";
+import { outcomeOf } from "./rules/outcome.ts";
 import type { Ending, UpstreamHead } from "./seam.ts";
 import type { Outcome } from "./store.ts";
 import type { SealedJob } from "./submission.ts";
@@ -16,7 +14,7 @@ export function settleCall(
   job: SealedJob | undefined,
 ): Promise<void> | undefined {
   const unrun = (): boolean => job !== undefined && settings.tracker.wasQueued(job.from);
-  const outcome = howItCameOut(call, ending, upstream, unrun);
+  const outcome = outcomeOf(call.kind, ending, upstream, unrun);
   if (outcome === undefined) return undefined;
   if (hold !== undefined) {
     const whose = {
@@ -42,15 +40,4 @@ async function settleResult(job: SealedJob, outcome: Outcome, settings: Settings
   settings.abandonment?.over(job.from);
   settings.tracker.forget(job.from);
   await settleHold({ job: await jobKey(job.from, settings) }, outcome, settings);
-}
-
-function howItCameOut(
-  call: Call,
-  ending: Ending,
-  upstream: UpstreamHead | undefined,
-  unrun: () => boolean,
-): Outcome | undefined {
-  if (ending === "unsent") return call.kind === "result" ? undefined : "release";
-  if (upstream === undefined) return call.kind === "result" || call.kind === "submit" ? undefined : {};
-  return outcomeOf(call.kind, upstream.status, unitsOf(upstream), unrun);
 }

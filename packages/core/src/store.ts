@@ -1,4 +1,4 @@
-import { type Micros, unitsCost } from "./rules/price.ts";
+import type { Micros } from "./rules/price.ts";
 import type { Soon } from "./soon.ts";
 
 /** A rate: at most `max` in any window of this length (sliding, weighted by the last window). */
@@ -96,16 +96,6 @@ export interface ListRead {
 
 /** A job on a list, with its note; `since` is when it was put there. */
 export type ListedJob = OpenJob;
-
-/** What an outcome costs. */
-export function costOf(hold: Pick<Hold, "micros" | "perUnit" | "perSecond">, outcome: Outcome): Micros {
-  if (outcome === "release") return 0;
-  const { units, seconds } = outcome;
-  if (units === 0) return 0;
-  if (hold.perUnit !== undefined && units !== undefined) return unitsCost(hold.perUnit, units);
-  if (hold.perSecond !== undefined && seconds !== undefined) return unitsCost(hold.perSecond, seconds);
-  return hold.micros;
-}
 
 /** Money of one account, in micro-USD. */
 export interface Balance {

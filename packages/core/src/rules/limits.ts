@@ -3,7 +3,7 @@ import { type ErrorCode, ProxyError, retryAfter } from "../errors.ts";
 import type { HeaderList } from "../head.ts";
 import type { Settings } from "../options.ts";
 import { type Soon, andThen, orElse } from "../soon.ts";
-import type { Admission, Admitted, Hold, Outcome, Slot } from "../store.ts";
+import type { Admission, Admitted, Hold, Slot } from "../store.ts";
 import type { KnownCaller } from "./caller.ts";
 import type { Endpoint } from "./endpoint.ts";
 import type { Micros, Price } from "./price.ts";
@@ -93,21 +93,6 @@ function toGrant(answer: Admitted, { counters, hold }: NamedAdmission): Grant {
   if (answer.ok) return { hold, headers: rateHeaders(counters, answer.allowances), recalled: undefined };
   if (answer.why === "recall") return { hold: undefined, headers: [], recalled: answer.value };
   throw refuse(answer, counters);
-}
-
-/** What a finished call came to; undefined when it does not end a job. */
-export function outcomeOf(
-  kind: Call["kind"],
-  status: number,
-  units: number | undefined,
-  unrun: () => boolean,
-): Outcome | undefined {
-  if (kind === "submit") return status >= 200 && status < 300 ? undefined : "release";
-  if (kind === "realtime") return status === 101 ? {} : "release";
-  const gateway = [401, 403, 404, 405, 429].includes(status);
-  if (kind === "result" && (gateway || status === 400 || status < 200)) return undefined;
-  if (status >= 500 || gateway || units === 0 || (status === 499 && unrun())) return "release";
-  return { units };
 }
 
 function holdOf(

@@ -1,6 +1,5 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { costOf } from "../store.ts";
 import { resolvePrice, toMicros, unitsCost } from "./price.ts";
 
 it.each([
@@ -54,29 +53,7 @@ it.each([
   );
 });
 
-describe("what an outcome costs", () => {
-  const perCall = { micros: 40_000, perUnit: undefined, perSecond: undefined };
-  const perUnit = { micros: 100_000, perUnit: 25_000, perSecond: undefined };
-  const perSecond = { micros: 60_000, perUnit: undefined, perSecond: 1000 };
-  it.each([
-    [perCall, {}, 40_000],
-    [perCall, "release", 0],
-    [perCall, { units: 0 }, 0],
-    [perCall, { units: 7 }, 40_000],
-    [perSecond, {}, 60_000],
-    [perSecond, { seconds: 3.7 }, 3700],
-    [perSecond, { units: 2 }, 60_000],
-    [perSecond, { units: 0, seconds: 5 }, 0],
-    [perUnit, {}, 100_000],
-    [perUnit, "release", 0],
-    [perUnit, { units: 0 }, 0],
-    [perUnit, { units: 1 }, 25_000],
-    [perUnit, { units: 0.1 }, 2500],
-    [perUnit, { units: 6 }, 150_000],
-    [perUnit, { units: 1e300 }, Number.MAX_SAFE_INTEGER],
-  ] as const)("%j %j: %d", (reservation, outcome, micros) => {
-    expect(costOf(reservation, outcome)).toBe(micros);
-  });
+describe("what units cost", () => {
   it("is a whole number, never below the true amount, and within what was set aside for as many units", () => {
     const price = fc.double({ min: 0, max: 100, noNaN: true });
     const units = fc.double({ min: 0, max: 1000, noNaN: true });

@@ -1,0 +1,48 @@
+import type { Kind } from "../call.ts";
+import { valueOf } from "../head.ts";
+import type { Ending, UpstreamHead } from "../seam.ts";
+import type { Hold, Outcome } from "../store.ts";
+import { type Micros, unitsCost } from "./price.ts";
+
+/** What fal's gateway answers for itself: nothing ran, and it says nothing of a job. */
+const ofGateway: readonly number[] = [401, 403, 404, 405, 429];
+
+/**
+ * What a call came to that has ended; undefined when that does not end what it belongs to: a submit's job goes on, and a result may
+ * be asked for again. `unrun` tells whether the job never left the queue.
+ */
+export function outcomeOf(
+  kind: Kind,
+  ending: Ending,
+  upstream: UpstreamHead | undefined,
+  unrun: () => boolean,
+): Outcome | undefined {
+  if (ending === "unsent") return kind === "result" ? undefined : "release";
+  // It may have run, so it is charged whole; a submit may have become a job, which its lease charges.
+  if (upstream === undefined) return kind === "result" || kind === "submit" ? undefined : {};
+  const { status } = upstream;
+  if (kind === "submit") return status >= 200 && status < 300 ? undefined : "release";
+  if (kind === "realtime") return status === 101 ? {} : "release";
+  const isGateways = ofGateway.includes(status);
+  if (kind === "result" && (isGateways || status === 400 || status < 200)) return undefined;
+  const units = unitsOf(upstream);
+  if (status >= 500 || isGateways || units === 0 || (status === 499 && unrun())) return "release";
+  return { units };
+}
+
+/** fal's billable units of an answer, undefined when it names none. */
+export function unitsOf({ headers }: UpstreamHead): number | undefined {
+  const text = valueOf(headers, "x-fal-billable-units");
+  const units = Number(text);
+  return text !== undefined && text !== "" && Number.isFinite(units) && units >= 0 ? units : undefined;
+}
+
+/** What an outcome costs. */
+export function costOf(hold: Pick<Hold, "micros" | "perUnit" | "perSecond">, outcome: Outcome): Micros {
+  if (outcome === "release") return 0;
+  const { units, seconds } = outcome;
+  if (units === 0) return 0;
+  if (hold.perUnit !== undefined && units !== undefined) return unitsCost(hold.perUnit, units);
+  if (hold.perSecond !== undefined && seconds !== undefined) return unitsCost(hold.perSecond, seconds);
+  return hold.micros;
+}
