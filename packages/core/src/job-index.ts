@@ -2,13 +2,14 @@ import type { Settings } from "./options.ts";
 import type { KnownCaller } from "./rules/caller.ts";
 import { type Soon, andThen } from "./soon.ts";
 import type { JobList } from "./store.ts";
+import { storeKey } from "./store-keys.ts";
 
 const mostOfCaller = 1000;
 const mostPending = 10_000;
 
 /** The list of jobs whose result is yet to be delivered to the app. */
 export function pendingList(settings: Settings): Soon<string> {
-  return andThen(settings.hashes.of("pending"), (hash) => `keyway:2:pending:${hash}`);
+  return andThen(settings.hashes.of("pending"), (hash) => storeKey("pending", hash));
 }
 
 /** The lists on which a new job can be found. A job of nobody in particular stands on no caller's list. */

@@ -4,6 +4,7 @@ import { isDue } from "./sparse.ts";
 import { outcomeOf, unitsOf } from "./rules/outcome.ts";
 import { type Soon, andThen } from "./soon.ts";
 import type { Account, HoldName, OpenJob, Outcome, Settled } from "./store.ts";
+import { storeKey } from "./store-keys.ts";
 import { stateIn } from "./tracker.ts";
 
 /** Where a job came from. */
@@ -46,7 +47,7 @@ export function nameOf({ caller, isPublic }: Pick<JobOrigin, "caller" | "isPubli
 
 /** Where a store finds a job. */
 export function jobKey(falRequestId: string, settings: Settings): Soon<string> {
-  return andThen(settings.hashes.once(`job ${falRequestId}`), (hash) => `keyway:2:job:${hash}`);
+  return andThen(settings.hashes.once(`job ${falRequestId}`), (hash) => storeKey("job", hash));
 }
 
 export function readNote(text: string | null | undefined): JobNote | undefined {

@@ -13,6 +13,7 @@ import { gateKey } from "./rules/limits.ts";
 import type { Answer, Door, Exchange } from "./seam.ts";
 import type { Soon } from "./soon.ts";
 import type { Account } from "./store.ts";
+import { hashOfCaller } from "./store-keys.ts";
 import { answerRequest, answerWebhook } from "./web.ts";
 import type { FetchContext } from "./web-door.ts";
 import { settlePending } from "./webhooks/pending.ts";
@@ -137,7 +138,7 @@ export function createKeyway(options: KeywayOptions): Keyway {
       await settings.askStore((store) => store.remove(gate));
     },
     check: () => checkSettings(settings),
-    callerHash: async (callerId) => settings.hashes.of(`caller ${callerId}`),
+    callerHash: async (callerId) => hashOfCaller(callerId, settings.hashes),
     plan: (door) => plan(door, settings),
     receive: (door) => receiveDelivery(door, settings),
     transport: Object.freeze({
@@ -165,7 +166,7 @@ async function readUsage(caller: Caller | undefined, settings: Settings): Promis
 }
 
 async function accountOf({ id, limits }: Caller, settings: Settings): Promise<Account> {
-  const hash = await settings.hashes.of(`caller ${id}`);
+  const hash = await hashOfCaller(id, settings.hashes);
   return accountOfCaller({ hash, limits: limitsOf(limits, settings) }, settings.now());
 }
 

@@ -1,17 +1,18 @@
 import type { Settings } from "../options.ts";
 import type { Account } from "../store.ts";
+import { nameOfAll, nameOfCaller, storeKey } from "../store-keys.ts";
 import type { KnownCaller } from "./caller.ts";
 import type { BudgetOption } from "./limit-set.ts";
 import { toMicros } from "./price.ts";
 
 /** The account that a caller's own money is counted on. */
 export function accountOfCaller({ hash, limits }: Pick<KnownCaller, "hash" | "limits">, at: number): Account {
-  return accountOf(`caller:${hash}`, limits.budget, at);
+  return accountOf(nameOfCaller(hash), limits.budget, at);
 }
 
 /** The account that everybody's money is counted on. */
 export async function accountOfAll(settings: Settings, at: number = settings.now()): Promise<Account> {
-  return accountOf(`global:${await settings.hashes.of("global")}`, settings.limits.global.budget, at);
+  return accountOf(await nameOfAll(settings.hashes), settings.limits.global.budget, at);
 }
 
 /** An account of this name in the period of its budget; without one, of the day. */
@@ -27,7 +28,7 @@ export function createAccounts(name: string, budget: BudgetOption | undefined): 
     const period = periodOf(budget?.per ?? "day", at);
     if (latest?.period !== period) {
       const { label, until } = period;
-      latest = { period, account: { key: `keyway:2:money:${name}:${label}`, limit, until } };
+      latest = { period, account: { key: storeKey("money", `${name}:${label}`), limit, until } };
     }
     return latest.account;
   };

@@ -4,6 +4,7 @@ import type { Settings } from "../options.ts";
 import type { Recent } from "../recent.ts";
 import type { Door } from "../seam.ts";
 import { type Soon, andThen, isPending } from "../soon.ts";
+import { hashOfCaller, storeKey } from "../store-keys.ts";
 import { addressOf, bucketOf } from "./address.ts";
 import { createContext } from "./authorize-context.ts";
 import { type LimitSet, whyNotLimits, withDefaults } from "./limit-set.ts";
@@ -155,15 +156,15 @@ const longestKept = 200;
 function makeKnown({ id, group, limits }: Caller, isPublic: boolean, settings: Settings): Soon<KnownCaller> {
   const { hashes } = settings;
   const named = typeof group === "string" && group !== "" ? hashes.of(`group ${group}`) : undefined;
-  return andThen(hashes.of(`caller ${id}`), (hash) =>
+  return andThen(hashOfCaller(id, hashes), (hash) =>
     andThen(named, (groupHash) => ({
       id,
       hash,
       isPublic,
       group: groupHash,
       limits: limitsOf(limits, settings),
-      jobs: `keyway:2:jobs-of:${hash}`,
-      replays: `keyway:2:replay:${hash}`,
+      jobs: storeKey("jobs-of", hash),
+      replays: storeKey("replay", hash),
     })),
   );
 }

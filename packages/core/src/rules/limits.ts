@@ -4,6 +4,7 @@ import type { HeaderList } from "../head.ts";
 import type { Settings } from "../options.ts";
 import { type Soon, andThen, orElse } from "../soon.ts";
 import type { Admission, Admitted, Hold, Slot } from "../store.ts";
+import { nameOfCaller, storeKey } from "../store-keys.ts";
 import type { KnownCaller } from "./caller.ts";
 import type { Endpoint } from "./endpoint.ts";
 import type { Micros, Price } from "./price.ts";
@@ -64,7 +65,7 @@ export function admitCall(request: Request, ask: Ask, settings: Settings): Soon<
 
 /** While something stands here, nothing that spends is admitted. */
 export function gateKey(settings: Settings): Soon<string> {
-  return andThen(settings.hashes.of("gate"), (hash) => `keyway:2:paused:${hash}`);
+  return andThen(settings.hashes.of("gate"), (hash) => storeKey("paused", hash));
 }
 
 function askStore(admission: NamedAdmission, settings: Settings): Soon<Grant> {
@@ -167,7 +168,7 @@ function countersOf({ call, caller }: Request, scopes: readonly Scope[], setting
   if (call.kind !== "upload") return scopes.map(({ requests }) => requests).filter((counter) => counter !== undefined);
   if (settings.uploads === false) throw new ProxyError("uploads_refused");
   const { perMinute: max } = settings.uploads;
-  return [createCounter("uploads", `keyway:2:uploads:caller:${caller.hash}`, { max, per: "minute" })];
+  return [createCounter("uploads", storeKey("uploads", nameOfCaller(caller.hash)), { max, per: "minute" })];
 }
 
 const refusals: Readonly<Record<Refused["why"], ErrorCode>> = {

@@ -2,6 +2,7 @@ import type { Hashes } from "../hash.ts";
 import { createRecent } from "../recent.ts";
 import { type Soon, andThen } from "../soon.ts";
 import type { Account, Counter, Slot } from "../store.ts";
+import { nameOfAll, nameOfCaller, storeKey } from "../store-keys.ts";
 import { createAccounts } from "./account.ts";
 import type { KnownCaller } from "./caller.ts";
 import type { Endpoint } from "./endpoint.ts";
@@ -66,17 +67,18 @@ function makeScopes(
   hashes: Hashes,
   everybody: LimitSet,
 ): Soon<readonly Scope[]> {
-  return andThen(hashes.of("global"), (all) => {
+  return andThen(nameOfAll(hashes), (all) => {
+    const mine = nameOfCaller(hash);
     const scopes = [
-      createScope("caller", `caller:${hash}`, limits),
-      createScope("global", `global:${all}`, everybody),
+      createScope("caller", mine, limits),
+      createScope("global", all, everybody),
       ...(group === undefined ? [] : [createScope("group", `group:${group}`, limits)]),
     ];
     const { caller: own, global } = endpoint?.limits ?? {};
     if (endpoint === undefined || (own ?? global) === undefined) return scopes;
     return andThen(hashes.of(`endpoint ${endpoint.pattern}`), (pattern) => [
       ...scopes,
-      ...(own === undefined ? [] : [createScope("endpoint", `endpoint:${pattern}:caller:${hash}`, own)]),
+      ...(own === undefined ? [] : [createScope("endpoint", `endpoint:${pattern}:${mine}`, own)]),
       ...(global === undefined ? [] : [createScope("endpoint-global", `endpoint:${pattern}`, global)]),
     ]);
   });
@@ -89,9 +91,9 @@ function createScope(label: string, name: string, limits: LimitSet): Scope {
     label,
     limits,
     accountAt: createAccounts(name, limits.budget),
-    requests: requests && createCounter(label, `keyway:2:requests:${requests.per}:${name}`, requests),
-    jobs: jobs === undefined ? undefined : { key: `keyway:2:jobs:${name}`, max: jobs },
-    streams: streams === undefined ? undefined : { key: `keyway:2:streams:${name}`, max: streams },
+    requests: requests && createCounter(label, storeKey("requests", `${requests.per}:${name}`), requests),
+    jobs: jobs === undefined ? undefined : { key: storeKey("jobs", name), max: jobs },
+    streams: streams === undefined ? undefined : { key: storeKey("streams", name), max: streams },
   };
 }
 

@@ -2,6 +2,7 @@ import { ProxyError } from "../errors.ts";
 import { pendingList } from "../job-index.ts";
 import { type JobNote, type JobOrigin, jobKey, nameOf } from "../job.ts";
 import type { Settings } from "../options.ts";
+import { storeKey } from "../store-keys.ts";
 import { appOf } from "../call.ts";
 import type { Result, ResultEvent } from "./event.ts";
 import type { Webhooks } from "./option.ts";
@@ -35,7 +36,7 @@ export async function deliver(
 ): Promise<"handled" | "replayed" | "contradicted" | "busy"> {
   const { status } = delivery.result;
   const name = await settings.hashes.once(`delivery ${delivery.falRequestId}`);
-  const key = `keyway:2:delivery:${name}`;
+  const key = storeKey("delivery", name);
   const claimed = await claim(key, patience, settings);
   if (claimed === status) {
     await keepState(delivery, settings);

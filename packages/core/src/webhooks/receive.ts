@@ -6,6 +6,7 @@ import { type JobOrigin, jobKey, readNote } from "../job.ts";
 import type { DeliveryReason } from "../observe.ts";
 import type { Settings } from "../options.ts";
 import type { Answer, Door } from "../seam.ts";
+import { hashOfCaller } from "../store-keys.ts";
 import { createTrace } from "../trace.ts";
 import { settleDelivered } from "./charge.ts";
 import { type Delivery, deliver } from "./deliver.ts";
@@ -30,7 +31,7 @@ export async function receiveDelivery(door: Door, settings: Settings): Promise<A
   const trace = createTrace(door.head, settings);
   try {
     const { outcome, reason, origin } = await receive(door, settings);
-    const caller = origin === undefined ? undefined : await settings.hashes.of(`caller ${origin.caller}`);
+    const caller = origin === undefined ? undefined : await hashOfCaller(origin.caller, settings.hashes);
     trace.delivered(outcome, { reason, status: 200, code: undefined, endpoint: origin?.endpoint, caller });
     return jsonAnswer(200, { received: true }, door.head, settings);
   } catch (error) {
