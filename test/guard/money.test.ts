@@ -64,6 +64,14 @@ describe.each(transports)("prices over %s", (transport) => {
     expect(spent).toEqual([{ caller: "ada", endpoint: "demo/echo", falRequestId: queue.jobs[0]?.id, usd: 0.037 }]);
   });
 
+  it("per second, of a job whose result is read without a look at its status", async () => {
+    const { ask, queue, settled } = await priced({ perSecond: 0.01, reserveSeconds: 20 }, {}, transport);
+    const urls = urlsOf(idIn(await ask(submit)));
+    Object.assign(queue.jobs[0] ?? {}, { state: "COMPLETED", seconds: 3.7 });
+    await ask(urls.result, get);
+    expect(await settled()).toBe(0.037);
+  });
+
   it.each(["status", "stream"] as const)("per second, of a job that logs much (%s)", async (url) => {
     const { ask, queue, settled } = await priced({ perSecond: 0.01, reserveSeconds: 20 }, {}, transport);
     const urls = urlsOf(idIn(await ask(submit)));
@@ -351,6 +359,34 @@ describe("metering", () => {
     expect(code).toBe(1008);
     await expect.poll(usage).toMatchObject({ spent: 0.6, reserved: 0 });
   });
+
+  it.each(transports)(
+    "a stream whose answer begins long after its lease goes on, and keeps its place, over %s",
+    async (transport) => {
+      const limits = { caller: { streams: 1 } };
+      const options = { limits, timeouts: { openLease: 150 } };
+      const { upstream, open, usage, ask } = await priced({ perCall: 0.4 }, options, transport);
+      const begun = Promise.withResolvers<void>();
+      upstream.answer(({ response }) => {
+        void begun.promise.then(() => {
+          response.writeHead(200, { "content-type": "text/event-stream" }).write("data: 1\n\n");
+          setTimeout(() => response.end("data: 2\n\n"), 400);
+        });
+      });
+      const incoming = open(stream);
+      await upstream.next();
+      for (let round = 0; round < 3; round += 1) {
+        // The store looks at leases once a second.
+        await new Promise((resolve) => setTimeout(resolve, 1010));
+        expect((await ask(stream)).status).toBe(429);
+        expect(await usage()).toMatchObject({ spent: 0, reserved: 0.4 });
+      }
+      begun.resolve();
+      const { body, broken } = await (await incoming).rest();
+      expect([body.toString(), broken]).toEqual(["data: 1\n\ndata: 2\n\n", false]);
+      await expect.poll(usage).toMatchObject({ spent: 0.4, reserved: 0 });
+    },
+  );
 
   it("a stream keeps its place and money beyond its lease while it is open, and no longer", async () => {
     const began = Date.now() - 3_600_000;

@@ -1,7 +1,7 @@
-import { exchangeFor, smallBodyOf } from "./assembly.ts";
+import { exchangeFor } from "./assembly.ts";
 import type { Call } from "./call.ts";
 import { type ErrorCode, ProxyError } from "./errors.ts";
-import type { HeaderList } from "./head.ts";
+import { type HeaderList, valueOf } from "./head.ts";
 import { parseJson, writeJson } from "./json.ts";
 import { lookAfter } from "./lazy-settlement.ts";
 import type { Settings } from "./options.ts";
@@ -59,11 +59,24 @@ export function admit(decided: Decided): Soon<Answer | Exchange> {
   if (readsBody(call, endpoint, price)) return admitRead(decided, request);
   const micros = price === undefined ? undefined : reserveOf(price, undefined, call.endpoint);
   const seen = takesBody(call) ? unread : bodiless;
-  return andThen(micros, (reserved) => admitSeen(decided, request, seen, { micros: reserved, rates: true }, []));
+  // What a caller sends slowly holds neither money nor a place meanwhile.
+  return andThen(call.kind === "submit" ? smallBodyOf(decided, seen) : seen, (whole) =>
+    andThen(micros, (reserved) => admitSeen(decided, request, whole, { micros: reserved, rates: true }, [])),
+  );
 }
 
 const bodiless: Seen = { body: null, input: undefined };
 const unread: Seen = { body: "stream", input: undefined };
+
+/** Submits up to this many bytes can be recognised when they are repeated. */
+const smallBody = 64 * 1024;
+
+/** The bytes of a submit that is small enough to be recognised when it is repeated. */
+function smallBodyOf({ door }: Decided, seen: Seen): Soon<Seen> {
+  const length = Number(valueOf(door.head.headers, "content-length") ?? Number.NaN);
+  if (seen.body !== "stream" || !(length <= smallBody)) return seen;
+  return door.body(smallBody).then((body) => ({ body, input: seen.input }));
+}
 
 /** Rates are asked before a body is read. */
 async function admitRead(decided: Decided, request: Request): Promise<Answer | Exchange> {
@@ -89,9 +102,9 @@ function admitSeen(
     andThen(grantCall(decided, request, ask), (first) => {
       const headers = [...decided.more, ...rateHeaders, ...first.headers];
       if (first.recalled === undefined) return exchangeFor(decided, request.price, seen, first, headers);
-      return recallOr(decided, seen, first.recalled, async (whole) => {
+      return recallOr(decided, seen, first.recalled, async () => {
         const grant = await grantCall(decided, request, { ...ask, recall: undefined });
-        return exchangeFor(decided, request.price, whole, grant, headers);
+        return exchangeFor(decided, request.price, seen, grant, headers);
       });
     }),
   );
@@ -102,17 +115,11 @@ async function recallOr(
   decided: Decided,
   seen: Seen,
   recalled: string,
-  otherwise: (whole: Seen) => Promise<Exchange>,
+  otherwise: () => Promise<Exchange>,
 ): Promise<Answer | Exchange> {
   const { caller, settings } = decided;
-  const whole = await smallBodyOf(decided, seen);
-  const answer = await recallAnswer(
-    recalled,
-    await digestOf(decided, decided.query, whole.body),
-    caller.replays,
-    settings,
-  );
-  return answer ?? otherwise(whole);
+  const digest = await digestOf(decided, decided.query, seen.body);
+  return (await recallAnswer(recalled, digest, caller.replays, settings)) ?? otherwise();
 }
 
 /** A caller's own budget holds only where calls count against it: the app's is checked at creation, his is known now. */

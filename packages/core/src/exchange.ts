@@ -7,7 +7,8 @@ import { listsOf } from "./job-index.ts";
 import type { Settings } from "./options.ts";
 import { openSocket } from "./open-socket.ts";
 import { type KeptAnswer, digestOf, keepAnswer } from "./replay.ts";
-import { meterOf } from "./meter.ts";
+import { type Meter, meterOf } from "./meter.ts";
+import { isOpen } from "./rules/limits.ts";
 import type { KnownCaller } from "./rules/caller.ts";
 import type { Price } from "./rules/price.ts";
 import type {
@@ -92,11 +93,12 @@ class CallExchange implements Exchange {
   readonly up: Exchange["up"];
   readonly whenCallerLeaves: Exchange["whenCallerLeaves"];
   readonly finishWithin: number;
-  readonly meter: Exchange["meter"];
+  readonly meter: Meter | undefined;
   readonly #admitted: Admitted;
   #upstream: UpstreamHead | undefined = undefined;
   #job: SealedJob | undefined;
   #refusal: ProxyError | undefined = undefined;
+  #keeper: ReturnType<typeof keepLease>;
   /** What a repeated submit will find, once the caller has left. */
   #kept: "nothing" | "a mark" | "an answer" = "nothing";
   #ended = false;
@@ -109,9 +111,11 @@ class CallExchange implements Exchange {
     this.meter = meterOf(admitted);
     this.#admitted = admitted;
     this.#job = job;
+    this.#keeper = keepLease(admitted);
   }
 
   opened(): OpenSocket {
+    clearInterval(this.#keeper);
     return openSocket(this.#admitted);
   }
 
@@ -121,6 +125,7 @@ class CallExchange implements Exchange {
 
   head(up: UpstreamHead): AnswerHead {
     this.#upstream = up;
+    if (this.meter !== undefined) clearInterval(this.#keeper);
     const refused = refuseUpstream(up, this.#admitted);
     return refused === undefined ? passHead(up, this.#admitted) : this.#refuse(refused);
   }
@@ -158,7 +163,8 @@ class CallExchange implements Exchange {
     const { call, door, settings, trace } = this.#admitted;
     const [upstream, job] = [this.#upstream, this.#job];
     const how = use.incomplete === true && upstream === undefined ? "unsent" : ending;
-    const settled = settleCall(this.#admitted, how, upstream, job);
+    clearInterval(this.#keeper);
+    const settled = settleCall(this.#admitted, how, upstream, job, this.meter);
     if (settled !== undefined) door.waitUntil(settled);
     if (this.#kept === "a mark")
       this.#keep(enqueuedNothing(ending, upstream) ? "none" : unansweredSubmit(door, settings));
@@ -183,6 +189,17 @@ class CallExchange implements Exchange {
     const replay = { key: caller.replays, digest: () => digestOf(admitted, asked, body) };
     door.waitUntil(keepAnswer(replay, answer, settings));
   }
+}
+
+/**
+ * Renews the lease of what a call holds as long as nobody knows how long that takes: while its body comes, before its answer begins, and
+ * until it ends. An open stream or socket has its meter for that.
+ */
+function keepLease({ hold, call, body, settings }: Admitted): ReturnType<typeof setInterval> | undefined {
+  if (hold === undefined || (body !== "stream" && !isOpen(call))) return undefined;
+  const { id, leaseMs } = hold;
+  const renew = async (): Promise<unknown> => settings.askStore((store) => store.extend(id, leaseMs, 0));
+  return setInterval(() => void renew().catch(() => undefined), leaseMs / 3);
 }
 
 /** Whether fal.ai surely has no job of this submit. */

@@ -6,7 +6,8 @@ import type { UpstreamHead } from "./seam.ts";
 import { createFetchSender } from "./sender.ts";
 
 const sender = createFetchSender();
-type AskedJob = Pick<JobNote, "id" | "app" | "caller">;
+/** What is asked about a job with. */
+export type AskedJob = Pick<JobNote, "id" | "app" | "caller">;
 
 const patience = 10_000;
 

@@ -1,11 +1,12 @@
-import { askQueue } from "./job-queue.ts";
+import { type AskedJob, askQueue } from "./job-queue.ts";
 import type { Settings } from "./options.ts";
+import type { UpstreamHead } from "./seam.ts";
 import { isDue } from "./sparse.ts";
 import { outcomeOf, unitsOf } from "./rules/outcome.ts";
 import { type Soon, andThen } from "./soon.ts";
 import type { Account, HoldName, OpenJob, Outcome, Settled } from "./store.ts";
 import { storeKey } from "./store-keys.ts";
-import { stateIn } from "./tracker.ts";
+import { type HeardState, stateIn } from "./tracker.ts";
 
 /** Where a job came from. */
 export interface JobOrigin {
@@ -123,21 +124,37 @@ export interface JobEnd {
   readonly outcome: Outcome | undefined;
 }
 
+async function readStatus(
+  job: AskedJob,
+  settings: Settings,
+): Promise<{ head: UpstreamHead; body: Uint8Array } & Partial<HeardState>> {
+  const { head, body } = await askQueue(`/${job.app}/requests/${job.id}/status`, job, settings, longestStatus);
+  return { head, body, ...stateIn(new TextDecoder("latin1").decode(body)) };
+}
+
+/** Asks for the seconds of inference of a job that is over; undefined where nobody tells. */
+export async function secondsOf(job: AskedJob, settings: Settings): Promise<number | undefined> {
+  try {
+    return (await readStatus(job, settings)).seconds;
+  } catch (cause) {
+    settings.log.error("the seconds of a job could not be read, so all that was set aside is charged", cause);
+    return undefined;
+  }
+}
+
 /** Asks about a job; undefined while it is not over. `most`: how many bytes of its result are wanted. */
 export async function readJob(
   note: JobNote,
   most: number,
   settings: Settings,
 ): Promise<JobEnd | "unknown" | undefined> {
-  const base = `/${note.app}/requests/${note.id}`;
-  const status = await askQueue(`${base}/status`, note, settings, longestStatus);
+  const status = await readStatus(note, settings);
   if (status.head.status === 404) return "unknown";
-  const { state, seconds } = stateIn(new TextDecoder("latin1").decode(status.body)) ?? {};
-  if (status.head.status !== 200 || state !== "COMPLETED") return undefined;
-  const { head, body } = await askQueue(base, note, settings, most);
+  if (status.head.status !== 200 || status.state !== "COMPLETED") return undefined;
+  const { head, body } = await askQueue(`/${note.app}/requests/${note.id}`, note, settings, most);
   const units = unitsOf(head);
   const outcome = outcomeOf("result", "complete", head, () => settings.tracker.wasQueued(note.id));
-  const whole = outcome === undefined || outcome === "release" ? outcome : { ...outcome, seconds };
+  const whole = outcome === undefined || outcome === "release" ? outcome : { ...outcome, seconds: status.seconds };
   return { status: head.status, units, body, failed: namesError(status.body), outcome: whole };
 }
 

@@ -7,7 +7,11 @@ const lease = 90_000;
 /** An open stream on a store that is away when it is told. */
 async function openStream(
   perMinute?: number,
-): Promise<{ store: { isAway: boolean }; tick(this: void): Promise<string> }> {
+): Promise<{
+  store: { isAway: boolean };
+  tick(this: void): Promise<string>;
+  spentAfter(this: void, ms: number): Promise<number | undefined>;
+}> {
   const state = { isAway: false };
   const memory = createMemoryStore();
   const store: Store = {
@@ -17,14 +21,16 @@ async function openStream(
       return memory.extend(...given);
     },
   };
-  const { plan } = createKeyway({
+  const keyway = createKeyway({
     authorize: () => ({ id: "ada" }),
     endpoints: { "demo/**": perMinute === undefined ? {} : { price: { perMinute } } },
     upstream: { url: "http://127.0.0.1:1", key: "k" },
     timeouts: { openLease: lease },
+    limits: perMinute === undefined ? {} : { caller: { budget: { usd: 1, per: "day" } } },
     store,
   });
-  const decided = await plan({
+  const opened = Date.now();
+  const decided = await keyway.plan({
     head: {
       method: "POST",
       path: "/api/fal/proxy",
@@ -53,6 +59,13 @@ async function openStream(
       vi.setSystemTime(Date.now() + (meter?.everyMs ?? 0));
       return (await meter?.tick()) ?? "no meter";
     },
+    async spentAfter(ms) {
+      vi.setSystemTime(opened + ms);
+      decided.head({ status: 200, headers: [] });
+      decided.end("complete", { status: 200, bytesIn: 2, bytesOut: 0 });
+      await new Promise((resolve) => setTimeout(resolve, 0));
+      return (await keyway.usage("ada")).spent;
+    },
   };
 }
 
@@ -70,6 +83,20 @@ describe("an open stream while the store is away", () => {
     }
     store.isAway = true;
     expect([await tick(), await tick(), await tick()]).toEqual(["go", "go", "stop"]);
+  });
+
+  it.each([
+    [1, 0, 0.1],
+    [41_000, 1, 0.1],
+    [60_000, 1, 0.1],
+    [61_000, 2, 0.2],
+    [119_000, 3, 0.2],
+    [121_000, 4, 0.3],
+  ])("pays for %i ms, with %i looks at it, the minutes that have begun", async (ms, ticks, usd) => {
+    vi.setSystemTime(Date.UTC(2027, 0, 5, 12));
+    const { tick, spentAfter } = await openStream(0.1);
+    for (let count = 0; count < ticks; count += 1) expect(await tick()).toBe("go");
+    expect(await spentAfter(ms)).toBe(usd);
   });
 
   it("stops when a minute is to be paid", async () => {

@@ -12,7 +12,7 @@ const minute = 60_000;
 type Metered = Pick<Admitted, "call" | "caller" | "hold" | "price" | "job" | "settings"> & { readonly door: Asker };
 
 /** Streams and sockets are asked about while they are open; undefined where there is nothing to ask. */
-export function meterOf(metered: Metered): Exchange["meter"] {
+export function meterOf(metered: Metered): Meter | undefined {
   const { call, caller, hold, job, settings } = metered;
   const listens = call.kind === "status-stream";
   const paid = hold !== undefined && isOpen(call);
@@ -30,17 +30,19 @@ export function meterOf(metered: Metered): Exchange["meter"] {
  * Is the caller still let in, and is there money for another minute? Who listens to a job's states has not abandoned it. A class:
  * what closures in {@link meterOf} use would be allocated whenever it is entered, for calls without a meter too.
  */
-class Meter {
+export class Meter implements NonNullable<Exchange["meter"]> {
   readonly everyMs: number;
   readonly #metered: Metered;
   readonly #questions: Questions;
-  #paidUntil: number;
+  readonly #since: number;
+  /** Minutes for which money was set aside. */
+  #minutes = 1;
 
   constructor(metered: Metered, questions: Questions) {
     this.everyMs = questions.everyMs;
     this.#metered = metered;
     this.#questions = questions;
-    this.#paidUntil = metered.settings.now() + minute;
+    this.#since = metered.settings.now();
   }
 
   async tick(): Promise<"go" | "stop"> {
@@ -49,9 +51,16 @@ class Meter {
     if (asked && !(await isStill(door, call, caller, settings))) return "stop";
     if (followed !== undefined) settings.abandonment?.again(followed);
     if (renew === undefined) return "go";
-    const due = settings.now() + everyMs > this.#paidUntil ? (price?.perMinute ?? 0) : 0;
-    if (due > 0) this.#paidUntil += minute;
-    return (await renew(due)) ? "go" : "stop";
+    const due = settings.now() + everyMs > this.#since + this.#minutes * minute ? (price?.perMinute ?? 0) : 0;
+    if (!(await renew(due))) return "stop";
+    if (due > 0) this.#minutes += 1;
+    return "go";
+  }
+
+  /** How many minutes have begun, as far as money was set aside for them: the next one's is before it begins. */
+  begunMinutes(): number {
+    const passed = this.#metered.settings.now() - this.#since;
+    return Math.min(this.#minutes, Math.max(1, Math.ceil(passed / minute)));
   }
 }
 

@@ -11,13 +11,14 @@ export function openSocket(admitted: Admitted): OpenSocket {
   const { call, caller, hold, price, settings, trace } = admitted;
   const door = { head: packHead(admitted.door.head), native: admitted.door.native };
   const { waitUntil } = admitted.door;
+  const meter = meterOf({ call, caller, hold, price, job: undefined, settings, door });
   let ended = false;
   return {
-    meter: meterOf({ call, caller, hold, price, job: undefined, settings, door }),
+    meter,
     end(ending, use) {
       if (ended) return;
       ended = true;
-      const settled = settleCall({ call, caller, hold, settings }, ending, agreed, undefined);
+      const settled = settleCall({ call, caller, hold, price, settings }, ending, agreed, undefined, meter);
       if (settled !== undefined) waitUntil(settled);
       trace.finished(ending, use, agreed.status, undefined);
     },

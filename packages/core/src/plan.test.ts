@@ -814,6 +814,39 @@ describe("a store that fails", () => {
   });
 });
 
+describe("a lease", () => {
+  it("is renewed while a body is on its way, and no longer", async () => {
+    vi.useFakeTimers();
+    try {
+      const store = watched();
+      const exchange = await exchangeOf({ target: submit }, { endpoints: priced, limits: budget, store });
+      const renewals = (): number => store.asked.filter((name) => name === "extend").length;
+      await vi.advanceTimersByTimeAsync(600_000);
+      expect(renewals()).toBeGreaterThanOrEqual(9);
+      exchange.end("left", { status: undefined, bytesIn: 1, bytesOut: 0 });
+      const before = renewals();
+      await vi.advanceTimersByTimeAsync(600_000);
+      expect(renewals()).toBe(before);
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+  it("of a submit begins when its small body is there", async () => {
+    const store = watched();
+    const body = Promise.withResolvers<Uint8Array>();
+    const headers: HeaderList = [...json, ["content-length", "2"]];
+    const asked = ask(
+      { target: submit, headers, body: () => body.promise },
+      { endpoints: priced, limits: budget, store },
+    );
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(store.asked).toEqual([]);
+    body.resolve(new TextEncoder().encode("{}"));
+    expect((await asked).decided.type).toBe("exchange");
+    expect(store.asked).toEqual(["admit"]);
+  });
+});
+
 describe("failures", () => {
   const timeout = Object.assign(new Error("late"), { name: "TimeoutError" });
   it.each([

@@ -1,5 +1,7 @@
 import type { Admitted } from "./exchange.ts";
-import { endJob, jobKey, nameOf, settleHold } from "./job.ts";
+import type { AskedJob } from "./job-queue.ts";
+import { endJob, jobKey, nameOf, secondsOf, settleHold } from "./job.ts";
+import type { Meter } from "./meter.ts";
 import type { Settings } from "./options.ts";
 import { outcomeOf } from "./rules/outcome.ts";
 import type { Ending, UpstreamHead } from "./seam.ts";
@@ -8,10 +10,11 @@ import type { SealedJob } from "./submission.ts";
 
 /** Charges or releases what the call was worth. Undefined when there is nothing to do. */
 export function settleCall(
-  { call, caller, hold, settings }: Pick<Admitted, "call" | "caller" | "hold" | "settings">,
+  { call, caller, hold, price, settings }: Pick<Admitted, "call" | "caller" | "hold" | "price" | "settings">,
   ending: Ending,
   upstream: UpstreamHead | undefined,
   job: SealedJob | undefined,
+  meter: Meter | undefined,
 ): Promise<void> | undefined {
   const unrun = (): boolean => job !== undefined && settings.tracker.wasQueued(job.from);
   const outcome = outcomeOf(call.kind, ending, upstream, unrun);
@@ -22,11 +25,13 @@ export function settleCall(
       endpoint: call.endpoint,
       falRequestId: undefined,
     };
-    return settleHold({ hold: hold.id }, outcome, settings, whose);
+    const timed = outcome !== "release" && price?.perMinute !== undefined && meter !== undefined;
+    return settleHold({ hold: hold.id }, timed ? { units: meter.begunMinutes() } : outcome, settings, whose);
   }
   if (job === undefined) return undefined;
   if (call.kind === "cancel") return settleCancel(job, upstream, settings);
-  return call.kind === "result" && call.method === "GET" ? settleResult(job, outcome, settings) : undefined;
+  if (call.kind !== "result" || call.method !== "GET") return undefined;
+  return settleResult({ id: job.from, app: call.app, caller: caller.id }, outcome, settings);
 }
 
 /** A job that fal.ai agreed to cancel leaves its place; its money waits for what the result says. */
@@ -36,8 +41,13 @@ async function settleCancel(job: SealedJob, upstream: UpstreamHead | undefined, 
   await endJob(job.from, undefined, settings);
 }
 
-async function settleResult(job: SealedJob, outcome: Outcome, settings: Settings): Promise<void> {
-  settings.abandonment?.over(job.from);
-  settings.tracker.forget(job.from);
-  await settleHold({ job: await jobKey(job.from, settings) }, outcome, settings);
+/** Seconds stand in the status alone, and a caller may ask for the result before he asks for that. */
+async function settleResult(job: AskedJob, outcome: Outcome, settings: Settings): Promise<void> {
+  const { endpoints, abandonment, tracker } = settings;
+  abandonment?.over(job.id);
+  const timed = outcome !== "release" && endpoints.some(({ price }) => price?.perSecond !== undefined);
+  const seconds = timed && !tracker.isOver(job.id) ? await secondsOf(job, settings) : undefined;
+  tracker.forget(job.id);
+  const whole = seconds === undefined || outcome === "release" ? outcome : { ...outcome, seconds };
+  await settleHold({ job: await jobKey(job.id, settings) }, whole, settings);
 }

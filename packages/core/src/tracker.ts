@@ -9,6 +9,8 @@ export interface JobTracker {
   see(job: string, state: JobState): boolean;
   /** True when the job was in the queue when last seen before its end, so it has not begun to cost. */
   wasQueued(job: string): boolean;
+  /** True when its end was seen here. */
+  isOver(job: string): boolean;
   forget(job: string): void;
 }
 
@@ -24,6 +26,7 @@ export function createJobTracker(): JobTracker {
       return state === "COMPLETED";
     },
     wasQueued: (job) => states.get(job)?.queued === true,
+    isOver: (job) => states.get(job)?.state === "COMPLETED",
     forget: (job) => states.delete(job),
   };
 }

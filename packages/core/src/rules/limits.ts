@@ -116,8 +116,9 @@ function holdOf(
   const counted = scopes.filter((scope) => countsMoney(call, scope, micros));
   const now = settings.now();
   const accounts = counted.map(({ accountAt }) => accountAt(now));
-  const { perUnit, perSecond } = price ?? { perUnit: undefined, perSecond: undefined };
-  return { id: nextId(), micros: micros ?? 0, perUnit, perSecond, accounts, slots, leaseMs };
+  const { perUnit, perSecond, perMinute } = price ?? {};
+  const perOne = isOpen(call) ? (perUnit ?? perMinute) : perUnit;
+  return { id: nextId(), micros: micros ?? 0, perUnit: perOne, perSecond, accounts, slots, leaseMs };
 }
 
 let ids = 0;

@@ -22,7 +22,9 @@ describe("what a call came to", () => {
     // No answer: nothing was sent, or nobody knows whether it ran.
     [cost, "unsent", undefined, "release"],
     [["result"], "unsent", undefined, undefined],
-    [["run", "stream", "realtime"], "unanswered", undefined, whole],
+    [answered, "unanswered", undefined, whole],
+    [["realtime"], "unanswered", undefined, "release"],
+    [["realtime"], "left", undefined, "release"],
     [["submit", "result"], "unanswered", undefined, undefined],
     [["submit", "result"], "left", undefined, undefined],
     // A run or stream.

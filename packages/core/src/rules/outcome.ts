@@ -18,7 +18,8 @@ export function outcomeOf(
   unrun: () => boolean,
 ): Outcome | undefined {
   if (ending === "unsent") return kind === "result" ? undefined : "release";
-  // It may have run, so it is charged whole; a submit may have become a job, which its lease charges.
+  // It may have run, so it is charged whole; a submit may have become a job, which its lease charges. No socket is open.
+  if (upstream === undefined && kind === "realtime") return "release";
   if (upstream === undefined) return kind === "result" || kind === "submit" ? undefined : {};
   const { status } = upstream;
   if (kind === "submit") return status >= 200 && status < 300 ? undefined : "release";
