@@ -64,15 +64,15 @@ export const faults: readonly Fault[] = [
     name: "an answer of ours in place of upstream's breaks the connection",
     package: "node",
     replace: {
-      'finish(run, "complete");\n    run.controller?.abort(answeredHere);':
-        'run.controller?.abort(answeredHere);\n    finish(run, "complete");',
+      'run.finish("complete");\n    run.controller?.abort(answeredHere);':
+        'run.controller?.abort(answeredHere);\n    run.finish("complete");',
     },
     seenBy: ["express.test.ts"],
   },
   {
     name: "a caller who leaves leaves upstream running",
     package: "node",
-    replace: { "run.controller.abort(brokenOff);": "run.attempts += 0;" },
+    replace: { "this.controller.abort(brokenOff);": "this.attempts += 0;" },
     seenBy: node,
   },
   {
@@ -155,7 +155,7 @@ export const faults: readonly Fault[] = [
   {
     name: "a cut answer is ended cleanly",
     package: "node",
-    replace: { "  run.res.destroy();\n  finish(": "  run.res.end();\n  finish(" },
+    replace: { "  this.res.destroy();\n    this.finish(": "  this.res.end();\n    this.finish(" },
     seenBy: node,
   },
   {
@@ -223,7 +223,7 @@ export const faults: readonly Fault[] = [
   {
     name: "a caller's upload that upstream never took ends the process",
     package: "node",
-    replace: { "  run.upload?.destroy();\n": "  run.upload?.removeAllListeners();\n" },
+    replace: { "  this.upload?.destroy();\n": "  this.upload?.removeAllListeners();\n" },
     seenBy: node,
   },
   {

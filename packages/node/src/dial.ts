@@ -5,7 +5,7 @@ import { type Answer, type Ending, type Exchange, type Head, ProxyError } from "
 import { type Early, isGone } from "./early.ts";
 import { answerProblem, handshakeHeaders, switching } from "./handshake.ts";
 import { ReceivedHead, toFlat, toHeaderList } from "./head.ts";
-import type { Runtime } from "./http.ts";
+import type { Runtime } from "./runtime.ts";
 import { writeAnswer } from "./raw-answer.ts";
 import { tunnel } from "./tunnel.ts";
 

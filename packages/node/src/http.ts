@@ -1,11 +1,10 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { type Answer, type Door, type Exchange, type Keyway, ProxyError, announcesBody, isPending } from "@keyway/core";
+import { type Answer, type Door, type Exchange, ProxyError, announcesBody, isPending } from "@keyway/core";
 import { carryOut } from "./carry.ts";
 import { sendAnswer } from "./answer.ts";
 import { toHead } from "./head.ts";
-import type { OpenCalls } from "./open-calls.ts";
-import { collectBody } from "./request-body.ts";
-import type { Upstreams } from "./upstream.ts";
+import { type GivenBody, bodyConsumed, collectBody } from "./request-body.ts";
+import type { Runtime } from "./runtime.ts";
 
 /** What a framework's door knows beside the raw request. */
 export interface HandleContext {
@@ -15,23 +14,8 @@ export interface HandleContext {
   readonly base?: string | undefined;
   /** Handed to `authorize` as `native`. */
   readonly native?: unknown;
-  /**
-   * Where the body is, when somebody read it before: its raw bytes, or an explanation for the log when they are lost. It is never
-   * rebuilt from a parsed value.
-   */
-  readonly body?: Uint8Array | { readonly lost: string } | undefined;
-}
-
-/** Shared by all calls of one proxy. */
-export interface Runtime {
-  readonly keyway: Keyway;
-  readonly upstreams: Upstreams;
-  readonly open: OpenCalls;
-  /** How many requests and handshakes are being decided: they are under way, and cannot be cut off yet. */
-  deciding: number;
-  closing: boolean;
-  /** Lets work go on after the answer; its failures are logged. */
-  readonly waitUntil: (work: Promise<unknown>) => void;
+  /** Where the body is, when somebody read it before. */
+  readonly body?: GivenBody | undefined;
 }
 
 /** How long an answered caller may go on sending a body that nobody wants, so that he can read the answer. Milliseconds. */
@@ -60,7 +44,7 @@ function answer(
   decided: Answer | Exchange,
   req: IncomingMessage,
   res: ServerResponse,
-  given: HandleContext["body"],
+  given: GivenBody | undefined,
   runtime: Runtime,
 ): Promise<void> {
   if (decided.type === "exchange") return carryOut(decided, req, res, given, runtime);
@@ -103,7 +87,7 @@ class RequestDoor implements Door {
   readonly waitUntil: Door["waitUntil"];
   readonly #req: IncomingMessage;
   readonly #res: ServerResponse;
-  readonly #given: HandleContext["body"];
+  readonly #given: GivenBody | undefined;
   readonly #stallMs: number;
 
   constructor(req: IncomingMessage, res: ServerResponse, context: HandleContext, runtime: Runtime) {
@@ -128,10 +112,6 @@ class RequestDoor implements Door {
   isGone(): boolean {
     return this.#res.destroyed || this.#res.closed;
   }
-}
-
-export function bodyConsumed(log: string): ProxyError {
-  return new ProxyError("body_consumed", { log });
 }
 
 function ignore(): void {

@@ -2,9 +2,10 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 import { type Keyway, type KeywayOptions, toKeyway } from "@keyway/core";
 import { type Attachable, type Carrier, attachEverywhere, attachTo } from "./attach.ts";
-import { type HandleContext, type Runtime, handleRequest, handleWebhook } from "./http.ts";
+import { type HandleContext, handleRequest, handleWebhook } from "./http.ts";
 import { digests } from "./digests.ts";
 import { createOpenCalls } from "./open-calls.ts";
+import type { Runtime } from "./runtime.ts";
 import { handleUpgrade, isAddressed } from "./upgrade.ts";
 import { createUpstreams } from "./upstream.ts";
 

@@ -5,6 +5,17 @@ import { ProxyError } from "@keyway/core";
 /** Bodies up to this many bytes with a known length are sent upstream in one write. */
 export const smallBody: number = 64 * 1024;
 
+/**
+ * A body that somebody read before: its raw bytes, or an explanation for the log when they are lost. It is never rebuilt from a parsed
+ * value.
+ */
+export type GivenBody = Uint8Array | { readonly lost: string };
+
+/** The refusal of a call whose body is lost. */
+export function bodyConsumed(log: string): ProxyError {
+  return new ProxyError("body_consumed", { log });
+}
+
 /** Limits of a caller's body: bytes, and milliseconds without a byte. */
 export interface BodyLimits {
   readonly maxBytes: number;

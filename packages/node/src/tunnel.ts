@@ -2,7 +2,7 @@ import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { Ending, Exchange, OpenSocket } from "@keyway/core";
 import { type FrameLimits, type FrameScan, closeFrame, createFrameScan, isAtBorder, scanFrames } from "./frames.ts";
-import type { Runtime } from "./http.ts";
+import type { Runtime } from "./runtime.ts";
 
 /** Both ends of an open WebSocket, and what arrived of each before the tunnel stood. */
 export interface TunnelEnds {

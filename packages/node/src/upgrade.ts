@@ -6,7 +6,7 @@ import { dial } from "./dial.ts";
 import { isGone, keepEarly } from "./early.ts";
 import { handshakeProblem } from "./handshake.ts";
 import { toHead } from "./head.ts";
-import type { Runtime } from "./http.ts";
+import type { Runtime } from "./runtime.ts";
 import { toRefusal, writeAnswer } from "./raw-answer.ts";
 import { leaveToOthers, take } from "./unclaimed.ts";
 
