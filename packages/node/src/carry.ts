@@ -55,5 +55,5 @@ function onCallerClose(run: Run): void {
   if (run.ended || run.res.writableFinished) return;
   if (run.exchange.whenCallerLeaves === "abort") return run.breakOff("left");
   run.exchange.callerLeft();
-  run.timer ??= setTimeout(() => run.breakOff("left"), run.exchange.finishWithin);
+  run.finishing ??= setTimeout(() => run.breakOff("left"), run.exchange.finishWithin);
 }

@@ -71,9 +71,9 @@ export function onData(run: Run, controller: Dispatcher.DispatchController, chun
   if (writePiece(res, bytes)) return;
   controller.pause();
   const { idle } = run.exchange.up.timeouts;
-  run.timer = setTimeout(() => run.breakOff("cut"), idle);
+  run.stall = setTimeout(() => run.breakOff("cut"), idle);
   res.once("drain", () => {
-    clearTimeout(run.timer);
+    clearTimeout(run.stall);
     controller.resume();
   });
 }

@@ -42,7 +42,10 @@ export class Run implements Dispatcher.DispatchHandler {
   /** The caller's body on its way, where it is streamed. */
   upload: Readable | undefined = undefined;
   attempts = 0;
-  timer: NodeJS.Timeout | undefined = undefined;
+  /** How long the caller may take nothing of his answer. */
+  stall: NodeJS.Timeout | undefined = undefined;
+  /** How long a submit or cancel may go on without its caller. */
+  finishing: NodeJS.Timeout | undefined = undefined;
   meter: NodeJS.Timeout | undefined = undefined;
   ended = false;
   bytesIn = 0;
@@ -141,7 +144,8 @@ export class Run implements Dispatcher.DispatchHandler {
   finish(ending: Ending, error?: unknown): void {
     if (this.ended) return;
     this.ended = true;
-    clearTimeout(this.timer);
+    clearTimeout(this.stall);
+    clearTimeout(this.finishing);
     clearInterval(this.meter);
     this.upload?.destroy();
     const status = this.res.headersSent ? this.status : undefined;

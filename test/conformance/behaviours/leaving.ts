@@ -198,5 +198,19 @@ export function leaving(mount: Mount): void {
       request.destroy();
       expect(await within(arrival.closed)).toBe(true);
     });
+
+    it.each([
+      ["a refused submit", submit, "POST", 422],
+      ["a cancel", `${job}/cancel`, "PUT", 200],
+    ])("%s whose answer once waited for its reader does not go on for ever", async (_kind, target, method, status) => {
+      const { upstream, open } = await stage(mount, { ownership: "app", timeouts: { finish: 60 } });
+      upstream.answer(({ response }) =>
+        response.writeHead(status, { "content-type": "application/json" }).write(Buffer.alloc(1024 * 1024, " ")),
+      );
+      const incoming = await open(target, { method });
+      await incoming.readUntil(1024 * 1024);
+      incoming.leave();
+      expect(await within(upstream.arrivals[0]?.closed)).toBe(true);
+    });
   });
 }
