@@ -229,7 +229,7 @@ export const faults: readonly Fault[] = [
   {
     name: "a socket's close frame stands in the middle of a message",
     package: "node",
-    replace: { "if (!isAtBorder(lane.scan)) {": "if (lane.bytes < 0) {" },
+    replace: { "if (!isAtFrameBoundary(lane.scan)) {": "if (lane.bytes < 0) {" },
     seenBy: ["sockets/life.test.ts"],
   },
   {

@@ -162,7 +162,7 @@ describe("we judge, when a side is lost, idle, slow or no longer let in", () => 
     expect((await heard)[0]).toBe(1008);
   });
 
-  it("W72 in the middle of a message the close frame waits for its border", async () => {
+  it("W72 in the middle of a message the close frame waits for the frame boundary", async () => {
     let lets = 1;
     const authorize: KeywayOptions["authorize"] = () => (lets-- > 0 ? { id: "ada" } : null);
     const { near, far } = await open({ authorize, reauthorize: 50 });

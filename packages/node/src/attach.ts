@@ -14,8 +14,8 @@ export interface Carrier {
   /** Whether a handshake is addressed to this proxy. */
   takes(req: IncomingMessage): boolean;
   upgrade(req: IncomingMessage, socket: Duplex, head: Buffer): void;
-  /** Asks the sockets that came by a server to part. */
-  part(server: Server): void;
+  /** Starts the closing handshake of the sockets that came by a server. */
+  drain(server: Server): void;
   /** How long others may take to answer what is theirs, in milliseconds. */
   readonly patience: number;
 }
@@ -90,7 +90,7 @@ function intercept(server: Server): Attached {
   };
   // Node waits for every open socket before a server is closed.
   server.close = (done) => {
-    for (const carrier of carriersOf(attached)) carrier.part(server);
+    for (const carrier of carriersOf(attached)) carrier.drain(server);
     return close(done);
   };
   return attached;

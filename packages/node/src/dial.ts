@@ -3,7 +3,7 @@ import { Agent as HttpsAgent, request as requestHttps } from "node:https";
 import type { Duplex } from "node:stream";
 import { type Answer, type Ending, type Exchange, type Head, ProxyError } from "@keyway/core";
 import { type Early, isGone } from "./early.ts";
-import { answerProblem, handshakeHeaders, switching } from "./handshake.ts";
+import { answerProblem, handshakeHeaders, switchingProtocols } from "./handshake.ts";
 import { ReceivedHead, toFlat, toHeaderList } from "./head.ts";
 import type { Runtime } from "./runtime.ts";
 import { writeAnswer } from "./raw-answer.ts";
@@ -56,7 +56,7 @@ export function dial(handshake: Handshake): void {
       const invalid = new ProxyError("upstream_invalid", { log: problem });
       return answer(exchange.failed("unanswered", invalid), "unanswered");
     }
-    caller.write(switching(response));
+    caller.write(switchingProtocols(response));
     const fromCaller = early.take();
     tunnel({ exchange, caller, upstream, fromCaller, fromUpstream: rest, server, runtime });
   }

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { closeFrame, createFrameScan, isAtBorder, scanFrames } from "./frames.ts";
+import { closeFrame, createFrameScan, isAtFrameBoundary, scanFrames } from "./frames.ts";
 
 const limits = { maxMessageBytes: 1000, maxControlFrames: 5 };
 
@@ -34,17 +34,17 @@ describe("frame scanner", () => {
         at += step;
       }
       expect(Buffer.concat(passed).equals(bytes)).toBe(true);
-      expect(isAtBorder(scanner)).toBe(true);
+      expect(isAtFrameBoundary(scanner)).toBe(true);
       expect(scanner.frames).toBe(list.length);
     });
     fc.assert(property);
   });
 
-  it("stops at the border, not within a frame", () => {
+  it("stops at the frame boundary, not within a frame", () => {
     const scanner = createFrameScan(limits);
     const first = frame(2, 100);
     scanFrames(scanner, first.subarray(0, 40));
-    expect(isAtBorder(scanner)).toBe(false);
+    expect(isAtFrameBoundary(scanner)).toBe(false);
     scanner.stopping = true;
     const { pass, stopped } = scanFrames(scanner, Buffer.concat([first.subarray(40), frame(1, 5)]));
     expect(pass.equals(first.subarray(40))).toBe(true);

@@ -16,7 +16,7 @@ export interface FrameScan {
   second: number;
   /** The frame under way is a close frame. */
   closing: boolean;
-  /** The scan is to stop at the next border. */
+  /** The scan is to stop at the next frame boundary. */
   stopping: boolean;
 }
 
@@ -24,7 +24,7 @@ interface Scanned {
   readonly pass: Buffer;
   /** Why nothing more may pass, as a close code: 1009 too large, 1008 too many control frames. */
   readonly violation: 1008 | 1009 | undefined;
-  /** The scan stopped at a border as asked. */
+  /** The scan stopped at a frame boundary as asked. */
   readonly stopped: boolean;
   /** What passed ends with a whole close frame; whatever follows it is dropped. */
   readonly closes: boolean;
@@ -47,7 +47,7 @@ export function createFrameScan(limits: FrameLimits): FrameScan {
 }
 
 /** True between frames: where a frame of our own may stand. */
-export function isAtBorder({ remaining }: FrameScan): boolean {
+export function isAtFrameBoundary({ remaining }: FrameScan): boolean {
   return remaining === 0;
 }
 
@@ -75,10 +75,10 @@ export function scanFrames(scan: FrameScan, chunk: Buffer, now: () => number = D
       offset += header.size;
       scan.remaining = header.length;
     }
-    if (scan.closing && isAtBorder(scan))
+    if (scan.closing && isAtFrameBoundary(scan))
       return { pass: passing(), violation: undefined, stopped: false, closes: true };
   }
-  return { pass: passing(), violation: undefined, stopped: scan.stopping && isAtBorder(scan), closes: false };
+  return { pass: passing(), violation: undefined, stopped: scan.stopping && isAtFrameBoundary(scan), closes: false };
 }
 
 /** Counts one frame; answers the close code if it may not pass. */

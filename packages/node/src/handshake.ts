@@ -78,7 +78,8 @@ export function answerProblem({ headers }: IncomingMessage, head: Head, deflate:
   return undefined;
 }
 
-export function switching({ headers }: IncomingMessage): string {
+/** The head of the 101 that opens the WebSocket for the caller. */
+export function switchingProtocols({ headers }: IncomingMessage): string {
   const { "sec-websocket-protocol": protocol, "sec-websocket-extensions": extensions } = headers;
   return [
     "HTTP/1.1 101 Switching Protocols",

@@ -1,4 +1,4 @@
-/** A call or socket under way; each can be cut off, and a socket be asked to part. Sockets know by which server they came. */
+/** A call or socket under way; each can be cut off, and a socket be asked to close. Sockets know by which server they came. */
 export interface OpenCall {
   cut(): void;
   drain?(): void;

@@ -103,7 +103,7 @@ function createProxy(input: Keyway | KeywayOptions): { proxy: NodeProxy; carrier
     patience: keyway.transport.timeouts.handshake,
     takes: (req) => isAddressed(req, runtime),
     upgrade,
-    part(server) {
+    drain(server) {
       for (const entry of runtime.open) if (entry.server === server) entry.drain?.();
     },
   };

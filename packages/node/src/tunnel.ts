@@ -1,7 +1,14 @@
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { Ending, Exchange, OpenSocket } from "@keyway/core";
-import { type FrameLimits, type FrameScan, closeFrame, createFrameScan, isAtBorder, scanFrames } from "./frames.ts";
+import {
+  type FrameLimits,
+  type FrameScan,
+  closeFrame,
+  createFrameScan,
+  isAtFrameBoundary,
+  scanFrames,
+} from "./frames.ts";
 import type { Runtime } from "./runtime.ts";
 
 /** Both ends of an open WebSocket, and what arrived of each before the tunnel stood. */
@@ -31,7 +38,7 @@ interface Tunnel {
   over: boolean;
   idle: NodeJS.Timeout | undefined;
   metering: NodeJS.Timeout | undefined;
-  parting: NodeJS.Timeout | undefined;
+  closeTimer: NodeJS.Timeout | undefined;
 }
 
 /** One direction of the tunnel. */
@@ -44,8 +51,8 @@ interface Lane {
   /** What the other side hears when `from` is lost without a close frame (RFC 6455, section 7.4.1). */
   readonly lost: 1001 | 1011;
   readonly whenLost: Ending;
-  /** Our own close frame, waiting for the border. */
-  farewell: Buffer | undefined;
+  /** Our own close frame, waiting for the frame boundary. */
+  pendingClose: Buffer | undefined;
   /** A close frame has gone this way, theirs or ours; nothing may follow it. */
   closed: boolean;
   /** Nothing more comes this way. */
@@ -71,26 +78,26 @@ export function tunnel({ exchange, caller, upstream, fromCaller, fromUpstream, s
     runtime,
     server,
     cut: () => finish(one, "cut"),
-    drain: () => hangUp(one, 1001, "going away", "cut"),
+    drain: () => startClosingHandshake(one, 1001, "going away", "cut"),
     place: -1,
     ending: undefined,
     over: false,
-    idle: setTimeout(() => hangUp(one, 1001, "idle", "cut"), exchange.up.timeouts.idle),
+    idle: setTimeout(() => startClosingHandshake(one, 1001, "idle", "cut"), exchange.up.timeouts.idle),
     metering: meter && setInterval(() => ask(one, meter), meter.everyMs),
-    parting: undefined,
+    closeTimer: undefined,
   };
   runtime.open.add(one);
   for (const socket of [caller, upstream]) keepAlive(socket);
   open(one, one.up, fromCaller);
   open(one, one.down, fromUpstream);
-  // Whoever was still shaking hands when the proxy or the server began to close is asked to part now.
+  // Whoever was still shaking hands when the proxy or the server began to close is asked to close now.
   const { listening = true } = Object(server) as { listening?: boolean };
   if (!one.over && (runtime.closing || !listening)) one.drain();
 }
 
 /** Whoever is no longer let in, or cannot pay for another minute, is told so. */
 function ask(one: Tunnel, meter: NonNullable<Exchange["meter"]>): void {
-  const stop = (): void => hangUp(one, 1008, "no longer allowed", "stopped");
+  const stop = (): void => startClosingHandshake(one, 1008, "no longer allowed", "stopped");
   meter.tick().then((answer) => {
     if (answer === "stop") stop();
   }, stop);
@@ -118,11 +125,11 @@ function move(one: Tunnel, lane: Lane, chunk: Buffer): void {
   send(one, lane, pass);
   if (closes) {
     lane.closed = true;
-    part(one);
+    awaitClose(one);
   }
-  if (stopped && lane.farewell !== undefined) sayFarewell(one, lane, lane.farewell);
+  if (stopped && lane.pendingClose !== undefined) sendClose(one, lane, lane.pendingClose);
   if (violation !== undefined)
-    hangUp(one, violation, violation === 1009 ? "message too large" : "too many control frames", "cut");
+    startClosingHandshake(one, violation, violation === 1009 ? "message too large" : "too many control frames", "cut");
 }
 
 function send(one: Tunnel, lane: Lane, bytes: Buffer): void {
@@ -130,7 +137,7 @@ function send(one: Tunnel, lane: Lane, bytes: Buffer): void {
   if (lane.closed) return;
   lane.from.pause();
   const { socketStall } = one.runtime.keyway.transport.timeouts;
-  lane.stall ??= setTimeout(() => hangUp(one, 1013, "reader too slow", "cut"), socketStall);
+  lane.stall ??= setTimeout(() => startClosingHandshake(one, 1013, "reader too slow", "cut"), socketStall);
 }
 
 function onDrain(lane: Lane): void {
@@ -139,26 +146,27 @@ function onDrain(lane: Lane): void {
   lane.from.resume();
 }
 
-/** Sends a close frame both ways at the next borders and gives the sides some seconds to part. */
-function hangUp(one: Tunnel, code: number, reason: string, how: Ending): void {
+/** Sends a close frame both ways, each at its next frame boundary (RFC 6455, section 7.1.2), and gives the sides some seconds to close. */
+function startClosingHandshake(one: Tunnel, code: number, reason: string, how: Ending): void {
   one.ending ??= how;
   for (const lane of [one.up, one.down]) {
-    sayFarewell(one, lane, closeFrame(code, reason, lane.masked));
+    sendClose(one, lane, closeFrame(code, reason, lane.masked));
     // What still comes is dropped, and read so that the end is seen.
     if (lane.closed) lane.from.resume();
   }
-  part(one);
+  awaitClose(one);
 }
 
-function sayFarewell(one: Tunnel, lane: Lane, farewell: Buffer): void {
+/** Sends a close frame, or keeps it until the frame under way is complete. */
+function sendClose(one: Tunnel, lane: Lane, frame: Buffer): void {
   if (lane.closed) return;
-  if (!isAtBorder(lane.scan)) {
-    lane.farewell ??= farewell;
+  if (!isAtFrameBoundary(lane.scan)) {
+    lane.pendingClose ??= frame;
     lane.scan.stopping = true;
     return;
   }
   lane.closed = true;
-  send(one, lane, farewell);
+  send(one, lane, frame);
 }
 
 /** Nothing more comes from one side: the other gets what is on its way, a close code if no close frame said so, and its end. */
@@ -167,18 +175,19 @@ function onEnded(one: Tunnel, lane: Lane): void {
   lane.ended = true;
   if (!lane.closed) {
     one.ending ??= lane.whenLost;
-    if (isAtBorder(lane.scan)) sayFarewell(one, lane, closeFrame(lane.lost, "", lane.masked));
+    if (isAtFrameBoundary(lane.scan)) sendClose(one, lane, closeFrame(lane.lost, "", lane.masked));
     lane.closed = true;
   }
   if (one.up.ended && one.down.ended) return finish(one, "complete");
   lane.to.end();
   // Whoever still sends is read to his end: a reset would take the close frame with it.
   lane.to.resume();
-  part(one);
+  awaitClose(one);
 }
 
-function part(one: Tunnel): void {
-  one.parting ??= setTimeout(() => finish(one, "complete"), one.runtime.keyway.transport.timeouts.socketClose);
+/** From the first close frame or end on, both sides have so long to close. */
+function awaitClose(one: Tunnel): void {
+  one.closeTimer ??= setTimeout(() => finish(one, "complete"), one.runtime.keyway.transport.timeouts.socketClose);
 }
 
 /** The one teardown. */
@@ -186,7 +195,7 @@ function finish(one: Tunnel, how: Ending): void {
   if (one.over) return;
   one.over = true;
   const { up, down } = one;
-  for (const timer of [one.idle, one.parting, up.stall, down.stall]) clearTimeout(timer);
+  for (const timer of [one.idle, one.closeTimer, up.stall, down.stall]) clearTimeout(timer);
   clearInterval(one.metering);
   one.runtime.open.delete(one);
   up.from.destroy();
@@ -200,7 +209,7 @@ function createLane(
   limits: FrameLimits,
 ): Lane {
   const scan = createFrameScan(limits);
-  return { from, to, ...side, scan, farewell: undefined, closed: false, ended: false, bytes: 0, stall: undefined };
+  return { from, to, ...side, scan, pendingClose: undefined, closed: false, ended: false, bytes: 0, stall: undefined };
 }
 
 /** A dead peer is noticed by TCP itself, within a minute; messages are not delayed to be joined. */
