@@ -1,7 +1,7 @@
 import { createServer } from "node:http";
 import { type Socket, connect } from "node:net";
 import type { KeywayOptions } from "@keyway/core";
-import { attach } from "@keyway/node";
+import { type Drained, attach } from "@keyway/node";
 import { type ServerOptions, type WebSocket, WebSocketServer } from "ws";
 import { type Upstream, listenOnFreePort, startUpstream } from "../upstream.ts";
 import { frame, readFrames } from "./raw-frames.ts";
@@ -13,7 +13,9 @@ export interface EchoPlace {
   readonly direct: string;
   /** Upstream's ends that are open. */
   readonly accepted: ReadonlySet<WebSocket>;
-  close(): Promise<unknown>;
+  /** Closes the proxy alone. */
+  drain(): Promise<Drained>;
+  close(): Promise<void>;
 }
 
 const unlimited = { caller: { requests: { max: 1_000_000, per: "minute" }, streams: 100_000 } } as const;
@@ -49,13 +51,13 @@ export async function startEcho(
     tunnelled: `ws://127.0.0.1:${port}/api/fal/proxy/fal.run/demo/echo/realtime`,
     direct: `ws://127.0.0.1:${upstream.port}/fal.run/demo/echo/realtime`,
     accepted,
+    drain: proxy.close,
     async close() {
       for (const one of accepted) one.terminate();
-      const drained = await proxy.close();
+      await proxy.close();
       await upstream.close();
       front.closeAllConnections();
       await new Promise((resolve) => front.close(resolve));
-      return drained;
     },
   };
 }

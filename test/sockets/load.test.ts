@@ -87,27 +87,32 @@ describe("under load", () => {
     },
   );
 
-  it("W79 1,000 sockets whose upstream dies are all closed within two seconds", { timeout: 30_000 }, async () => {
-    const place = await start();
-    const sockets: WebSocket[] = [];
-    for (let batch = 0; batch < 20; batch += 1)
-      sockets.push(...(await Promise.all(Array.from({ length: 50 }, () => openTo(place)))));
-    const codes = Promise.all(
-      sockets.map(
-        async (socket) =>
-          (
-            await once(
-              socket.on("error", () => undefined),
-              "close",
-            )
-          )[0] as number,
-      ),
-    );
-    const before = Date.now();
-    await place.upstream.close();
-    expect(new Set(await codes)).toEqual(new Set([1011]));
-    expect(Date.now() - before).toBeLessThan(2000);
-  });
+  it(
+    "W79 1,000 sockets whose upstream dies are all closed, at little cost and by no timer",
+    { timeout: 25_000 },
+    async () => {
+      // Whoever waited for this would not be done before the test is given up.
+      const place = await start({ timeouts: { socketClose: 60_000 } });
+      const sockets: WebSocket[] = [];
+      for (let batch = 0; batch < 20; batch += 1)
+        sockets.push(...(await Promise.all(Array.from({ length: 50 }, () => openTo(place)))));
+      const codes = Promise.all(
+        sockets.map(
+          async (socket) =>
+            (
+              await once(
+                socket.on("error", () => undefined),
+                "close",
+              )
+            )[0] as number,
+        ),
+      );
+      const before = process.cpuUsage();
+      await place.upstream.close();
+      expect(new Set(await codes)).toEqual(new Set([1011]));
+      expect(process.cpuUsage(before).user).toBeLessThan(1_000_000);
+    },
+  );
 
   it(
     "W66 10,000 sockets opened and closed leave nothing: handles, timers, places, memory",
