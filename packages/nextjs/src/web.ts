@@ -26,4 +26,4 @@ export function attachToServers(input: Keyway | KeywayOptions): never {
 }
 
 export { createWebhookRoute } from "./route-handlers.ts";
-export { ProxyError, createKeyway, createMemoryStore } from "@keyway/core";
+export { ProxyError, anonymous, createKeyway, createMemoryStore, loadPrices, typedEndpoints } from "@keyway/core";

@@ -18,4 +18,4 @@ export function attachToServers(input: Keyway | KeywayOptions): never {
 }
 
 export { createWebhookHandler } from "./handlers.ts";
-export { ProxyError, createKeyway, createMemoryStore } from "@keyway/core";
+export { ProxyError, anonymous, createKeyway, createMemoryStore, loadPrices, typedEndpoints } from "@keyway/core";
