@@ -167,9 +167,11 @@ describe.each(transports)("anonymous callers over %s", (transport) => {
   });
 });
 
-it("a short secret for anonymous callers is refused", () => {
+it("a short secret for anonymous callers is refused, and one that is not set", () => {
   expect(() => anonymous({ secret: "short" })).toThrow(/at least 16 characters/);
   expect(() => anonymous({ secret: [] })).toThrow(/at least 16 characters/);
+  const unset = { secret: undefined as unknown as string }; // as JavaScript may call it
+  expect(() => anonymous(unset)).toThrow(/at least 16 characters/);
 });
 
 describe("addresses", () => {

@@ -17,14 +17,14 @@ export interface AnonymousOptions {
  * An `authorize` for apps without a login: each visitor gets an id in a signed, HttpOnly cookie, and is counted by his address as well,
  * so that dropping the cookie gains nothing.
  *
- * @example createKeyway({ authorize: anonymous({ secret: process.env.COOKIE_SECRET }), limits: { caller: { budget: { usd: 1, per: "day" } } }, ... })
+ * @example createKeyway({ authorize: anonymous({ secret: process.env.COOKIE_SECRET ?? "" }), limits: { caller: { budget: { usd: 1, per: "day" } } }, ... })
  */
 export function anonymous({ secret, cookie = "keyway_id", days = 365 }: AnonymousOptions): Authorize {
-  const secrets = typeof secret === "string" ? [secret] : [...secret];
+  const secrets = [secret].flat();
   if (secrets.length === 0 || secrets.some((one) => typeof one !== "string" || one.length < 16)) {
     throw new ProxyError("invalid_option", {
       message:
-        "Keyway: anonymous needs a secret of at least 16 characters: anonymous({ secret: process.env.COOKIE_SECRET })",
+        'Keyway: anonymous needs a secret of at least 16 characters: anonymous({ secret: process.env.COOKIE_SECRET ?? "" })',
     });
   }
   const sealer = createSealer(() => secrets);

@@ -24,7 +24,7 @@ const standInAfter = 150;
  * own clock counts. While Redis is away or slow, methods reject and nothing is queued.
  *
  * @example
- * const client = new Redis(process.env.REDIS_URL, { enableOfflineQueue: false, maxRetriesPerRequest: 1 });
+ * const client = new Redis(process.env.REDIS_URL ?? "redis://127.0.0.1:6379", { ...ioredisSettings });
  * createKeyway({ store: createRedisStore({ client }), ... });
  */
 export function createRedisStore(options: RedisStoreOptions): Store {
