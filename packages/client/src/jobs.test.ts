@@ -26,6 +26,12 @@ test("asks the mount, shows that it is no form of another page, and may say sinc
   expect([asked[0]?.headers.get("x-keyway-client"), asked[0]?.credentials]).toEqual(["1", "include"]);
 });
 
+test("sends the app's own headers", async () => {
+  const asked = answerWith(200, '{"jobs":[]}');
+  await jobs({ proxyUrl, headers: () => ({ authorization: "Bearer ada" }) });
+  expect(asked.map(({ headers }) => headers.get("authorization"))).toEqual(["Bearer ada"]);
+});
+
 test.each([
   [401, '{"message":"Sign in first."}', "Sign in first."],
   [502, "<html>", "The proxy answered 502."],

@@ -15,6 +15,8 @@ export interface Job {
 export interface JobsOptions extends MountOptions {
   /** Submitted then or later; a number is Unix time in milliseconds. Default all that are known. */
   readonly since?: Date | number;
+  /** Headers by which the app knows its user, where that is not a cookie. */
+  readonly headers?: () => Readonly<Record<string, string>>;
   readonly signal?: AbortSignal;
 }
 
@@ -24,10 +26,10 @@ export interface JobsOptions extends MountOptions {
  *
  * @example const [latest] = await jobs({ proxyUrl: "/api/fal/proxy" });
  */
-export async function jobs({ proxyUrl, since, signal }: JobsOptions): Promise<readonly Job[]> {
+export async function jobs({ proxyUrl, since, headers, signal }: JobsOptions): Promise<readonly Job[]> {
   const query = since === undefined ? "" : `?since=${Number(since)}`;
   const response = await fetch(`${toMountUrl(proxyUrl)}/~keyway/jobs${query}`, {
-    headers: { accept: "application/json", "x-keyway-client": "1" },
+    headers: { ...headers?.(), accept: "application/json", "x-keyway-client": "1" },
     credentials: "include",
     signal: signal ?? null,
   });
