@@ -56,6 +56,7 @@ beforeAll(async () => {
   }
   emulator = createEmulator({ timeScale: 0 });
   vi.stubEnv("KEYWAY_UPSTREAM", (await emulator.listen()).url);
+  vi.stubEnv("PUBLIC_URL", "https://app.example/api/fal/proxy");
   vi.stubEnv("COOKIE_SECRET", "a secret of the cookie, long");
   vi.stubEnv("AUTH_SECRET", "auth-secret");
   vi.stubEnv("SUPABASE_JWT_SECRET", "supabase-secret");

@@ -63,6 +63,7 @@ beforeAll(async () => {
       response.end();
     });
   });
+  vi.stubEnv("PUBLIC_URL", "https://app.example/api/fal/proxy");
   vi.stubEnv("WEBHOOK_URL", `${await listen(hook)}/api/fal/webhook`);
 });
 
