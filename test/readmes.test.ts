@@ -10,6 +10,7 @@ const pages = ["README.md", ...globSync("packages/*/README.md", { cwd: root })];
 
 // What a block may take from the reader's app without importing it.
 const userOfSession = "declare function userOfSession(cookie: string | undefined): Promise<{ id: string } | null>;\n";
+const kitEnvironment = `declare module "$env/dynamic/private" { const env: Record<string, string | undefined>; }\n`;
 const show = "declare function show(result: unknown): void;\n";
 
 it("the READMEs' TypeScript is right", { timeout: 60_000 }, () => {
@@ -28,7 +29,7 @@ it("the READMEs' TypeScript is right", { timeout: 60_000 }, () => {
     writeFileSync(join(here, folder, "block.ts"), code);
     writeFileSync(join(here, folder, "session.ts"), `export ${userOfSession}`);
   }
-  writeFileSync(join(here, "given.d.ts"), userOfSession + show);
+  writeFileSync(join(here, "given.d.ts"), userOfSession + show + kitEnvironment);
   writeFileSync(join(here, "keyway.ts"), `export declare const keyway: import("@keyway/core").Keyway;\n`);
   const options = {
     customConditions: ["@keyway/source"],
