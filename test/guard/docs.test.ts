@@ -3,9 +3,10 @@ import { createHmac, createSign, generateKeyPairSync } from "node:crypto";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { encode as encodeAuthJs } from "@auth/core/jwt";
+import { fal } from "@fal-ai/client";
 import type { Authorize, Keyway } from "@keyway/core";
 import { type Emulator, createEmulator } from "@keyway/emulator";
-import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from "vitest";
 
 // What docs/protect-your-key.md and docs/sessions.md show is written to files, type-checked as one project, and run before the emulator.
 
@@ -29,6 +30,9 @@ export const auth = betterAuth({
   database: memoryAdapter({ user: [], session: [], account: [], verification: [] }),
   emailAndPassword: { enabled: true },
 });`,
+  "page/supabase.ts": `export const supabase = {
+  auth: { getSession: async () => ({ data: { session: { access_token: "a.b.c" } as { access_token: string } | null } }) },
+};`,
   "tsconfig.json": JSON.stringify({
     extends: "../../tsconfig.json",
     compilerOptions: { customConditions: ["@keyway/source"] },
@@ -271,6 +275,7 @@ describe("sessions", () => {
     const claims = { sub: "ada", role: "authenticated", aud: "authenticated", exp: soon };
     const asks = (text: string) => who("supabase", { authorization: `Bearer ${text}` });
     expect(await asks(token(claims))).toEqual({ id: "ada" });
+    expect(await who("supabase", { authorization: `Key ${token(claims)}` })).toEqual({ id: "ada" });
     const bad = [
       token(claims, "other"),
       token({ ...claims, exp: 1 }),
@@ -281,5 +286,19 @@ describe("sessions", () => {
     ];
     for (const text of bad) expect(await asks(text)).toBeNull();
     expect(await who("supabase", {})).toBeNull();
+  });
+
+  it("of Supabase, as the page sends it", async () => {
+    const asked: [url: unknown, headers: unknown][] = [];
+    vi.stubGlobal("window", { document: {} });
+    vi.stubGlobal("fetch", async (url: unknown, { headers }: RequestInit) => {
+      asked.push([url, headers]);
+      return Response.json({});
+    });
+    onTestFinished(() => void vi.unstubAllGlobals());
+    await load("page/fal.ts");
+    await fal.run("fal-ai/any-llm", { input: { prompt: "a" } });
+    const headers = { "x-fal-target-url": "https://fal.run/fal-ai/any-llm", authorization: "Bearer a.b.c" };
+    expect(asked).toEqual([["/api/fal/proxy", expect.objectContaining(headers)]]);
   });
 });
