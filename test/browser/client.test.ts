@@ -12,10 +12,11 @@ import type { ClientPage } from "./client-page.ts";
 import { type Site, startSite } from "./site.ts";
 
 const app = "app.test";
+const sibling = "www.app.test";
 const front = "front.test";
 const stranger = "stranger.test";
 
-describeInBrowser("the official client in a browser", [app, front, stranger], (browser) => {
+describeInBrowser("the official client in a browser", [app, sibling, front, stranger], (browser) => {
   const emulator = createSteadyEmulator();
   let url: string;
   let site: Site;
@@ -36,7 +37,7 @@ describeInBrowser("the official client in a browser", [app, front, stranger], (b
         ownership: "app",
         upstream: { url, key: canary },
         publicUrl: origin(app) + mountPath,
-        origins: [origin(front)],
+        origins: [origin(front), origin(sibling)],
       }),
     });
   });
@@ -47,6 +48,7 @@ describeInBrowser("the official client in a browser", [app, front, stranger], (b
 
   describe.each([
     ["the app's own page, with a cookie", app, undefined],
+    ["a page of a listed origin of the same site, with a cookie", sibling, undefined],
     ["a page of a listed origin, with a bearer", front, "Bearer ada"],
   ])("%s", (_name, host, bearer) => {
     let context: BrowserContext;
@@ -69,7 +71,7 @@ describeInBrowser("the official client in a browser", [app, front, stranger], (b
       const straight: unknown = await patterns[name]?.(connectStraight(url, fetch));
       emulator.reset();
       const expected = JSON.stringify(straight).replace('"terminated"', '"network error"'); // Node's word, the browser's word
-      expect(await play(page, name, site.mount(app), bearer)).toEqual(JSON.parse(expected));
+      expect(await play(page, name, site.mount(app), bearer, host === sibling)).toEqual(JSON.parse(expected));
     });
 
     it("nothing that it was given holds the key or a token", async () => {
@@ -96,13 +98,22 @@ describeInBrowser("the official client in a browser", [app, front, stranger], (b
   });
 });
 
-/** Plays a pattern of Node's tests on the page. */
-function play(page: Page, name: string, mount: string, bearer: string | undefined): Promise<unknown> {
+/** Plays a pattern of Node's tests on the page; `sendsCookies` to another origin, as docs/security.md has it. */
+function play(
+  page: Page,
+  name: string,
+  mount: string,
+  bearer: string | undefined,
+  sendsCookies = false,
+): Promise<unknown> {
   return page.evaluate(
-    ([pattern, proxyUrl, authorization]) => {
+    ([pattern, proxyUrl, authorization, includes]) => {
       const { createFalClient, patterns: known } = globalThis as unknown as ClientPage;
+      const send: typeof fetch = (url, init) =>
+        fetch(url, { ...init, credentials: url === proxyUrl ? "include" : "same-origin" });
       const fal = createFalClient({
         proxyUrl,
+        ...(includes ? { fetch: send } : {}),
         requestMiddleware: async (request) => ({
           ...request,
           headers: { ...request.headers, ...(authorization === undefined ? {} : { authorization }) },
@@ -110,6 +121,6 @@ function play(page: Page, name: string, mount: string, bearer: string | undefine
       });
       return known[pattern]?.(fal);
     },
-    [name, mount, bearer] as const,
+    [name, mount, bearer, sendsCookies] as const,
   );
 }
