@@ -1,5 +1,8 @@
+import { once } from "node:events";
+import type { IncomingMessage } from "node:http";
 import { type Authorize, type AuthorizeContext, type Caller, type Keyway, anonymous, createKeyway } from "@keyway/core";
 import { describe, expect, it, vi } from "vitest";
+import { WebSocket, WebSocketServer } from "ws";
 import { listenToConsole, codeOf, run, submit } from "../conformance/stage.ts";
 import { type HeaderLine, type Received, valueIn } from "../wire.ts";
 import { get, guard, idIn, transports, urlsOf } from "./ground.ts";
@@ -135,6 +138,16 @@ describe.each(transports)("anonymous callers over %s", (transport) => {
     ).toBeDefined();
   });
 
+  it("keep a stream that is their first call, though the app is asked about them again without a cookie", async () => {
+    const { upstream, open } = await guard({ authorize: anonymous({ secret }), reauthorize: 20 }, transport);
+    upstream.answer(({ response }) => {
+      response.writeHead(200, { "content-type": "text/event-stream" }).write("data: 1\n\n");
+      setTimeout(() => response.end("data: 2\n\n"), 300);
+    });
+    const { body, broken } = await (await open("https://fal.run/demo/echo/stream", { as: null })).rest();
+    expect([body.toString(), broken]).toEqual(["data: 1\n\ndata: 2\n\n", false]);
+  });
+
   it("of another origin without the cookie: one 401 that names the mend, and no identity", async () => {
     const origins = ["https://shop.example"];
     const publicUrl = "https://app.example/api/fal/proxy";
@@ -165,6 +178,30 @@ describe.each(transports)("anonymous callers over %s", (transport) => {
     for (let time = 0; time < 4; time += 1) statuses.push((await ask(run, { as: null })).status);
     expect(statuses).toEqual([200, 200, 200, 429]);
   });
+});
+
+it("anonymous callers get their cookie with the handshake of a WebSocket that is their first call, and keep the socket", async () => {
+  const endpoints = { "demo/*": { realtime: "proxied" } } as const;
+  const { upstream, path, ask } = await guard({ authorize: anonymous({ secret }), endpoints, reauthorize: 20 });
+  const server = new WebSocketServer({ noServer: true });
+  upstream.upgrade((request, socket, head) =>
+    server.handleUpgrade(request, socket, head, (accepted) => accepted.on("message", (data) => accepted.send(data))),
+  );
+  const socket = new WebSocket(path("https://fal.run/demo/echo/realtime").replace("http:", "ws:"));
+  const [[response]] = (await Promise.all([once(socket, "upgrade"), once(socket, "open")])) as [
+    [IncomingMessage],
+    unknown,
+  ];
+  const [line = ""] = response.headers["set-cookie"] ?? [];
+  expect(line).toMatch(/^keyway_id=.*; HttpOnly; SameSite=Lax/);
+  const cookie = ["cookie", line.split(";")[0] ?? ""] as const;
+  const known = await ask(run, { as: null, headers: [cookie, ["sec-fetch-site", "same-origin"]] });
+  expect([known.status, valueIn(known.headers, "set-cookie")]).toEqual([200, undefined]);
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  socket.send("still there");
+  expect(String(await once(socket, "message"))).toContain("still there");
+  socket.close();
+  await once(socket, "close");
 });
 
 it("a short secret for anonymous callers is refused, and one that is not set", () => {

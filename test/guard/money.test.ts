@@ -1,4 +1,5 @@
 import { once } from "node:events";
+import { type AddressInfo, createServer } from "node:net";
 import { type KeywayOptions, type PriceOption, type Spend, createMemoryStore } from "@keyway/core";
 import { describe, expect, it } from "vitest";
 import { WebSocket, WebSocketServer } from "ws";
@@ -298,6 +299,23 @@ describe("lazy settle", () => {
     expect(await keyway.usage()).toMatchObject({ spent: 0.2, reserved: 0.1 });
     expect(await keyway.settle()).toBe(0);
   });
+});
+
+it("a run that never came to a connection costs nothing, though its caller left", async () => {
+  const silent = createServer(() => undefined).listen(0, "127.0.0.1");
+  await once(silent, "listening");
+  const { port } = silent.address() as AddressInfo;
+  const { start, usage, ended } = await priced(
+    { perCall: 0.1 },
+    { upstream: { url: `https://127.0.0.1:${port}`, key: "k" } },
+  );
+  const request = start(run, { body: "{}" });
+  await once(silent, "connection");
+  await expect.poll(usage).toMatchObject({ reserved: 0.1 });
+  request.on("error", () => undefined).destroy();
+  expect((await ended()).outcome).toBe("left");
+  await expect.poll(usage).toMatchObject({ spent: 0, reserved: 0 });
+  silent.close();
 });
 
 describe("metering", () => {

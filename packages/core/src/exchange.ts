@@ -166,8 +166,7 @@ class CallExchange implements Exchange {
     clearInterval(this.#keeper);
     const settled = settleCall(this.#admitted, how, upstream, job, this.meter);
     if (settled !== undefined) door.waitUntil(settled);
-    if (this.#kept === "a mark")
-      this.#keep(enqueuedNothing(ending, upstream) ? "none" : unansweredSubmit(door, settings));
+    if (this.#kept === "a mark") this.#keep(enqueuedNothing(how, upstream) ? "none" : unansweredSubmit(door, settings));
     if (call.kind === "status-stream" && job !== undefined) settings.abandonment?.again(job.from);
     trace.finished(ending, use, upstream?.status, this.#refusal);
   }

@@ -5,9 +5,7 @@ import type { Exchange } from "./seam.ts";
 const lease = 90_000;
 
 /** An open stream on a store that is away when it is told. */
-async function openStream(
-  perMinute?: number,
-): Promise<{
+async function openStream(perMinute?: number): Promise<{
   store: { isAway: boolean };
   tick(this: void): Promise<string>;
   spentAfter(this: void, ms: number): Promise<number | undefined>;

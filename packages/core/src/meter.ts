@@ -1,5 +1,6 @@
 import type { Call } from "./call.ts";
 import type { Admitted } from "./exchange.ts";
+import { type Head, type HeaderList, valueOf } from "./head.ts";
 import type { Settings } from "./options.ts";
 import { type Asker, type KnownCaller, identifyCaller } from "./rules/caller.ts";
 import { isOpen } from "./rules/limits.ts";
@@ -9,7 +10,9 @@ import type { Hold } from "./store.ts";
 
 const minute = 60_000;
 
-type Metered = Pick<Admitted, "call" | "caller" | "hold" | "price" | "job" | "settings"> & { readonly door: Asker };
+type Metered = Pick<Admitted, "call" | "caller" | "hold" | "price" | "job" | "more" | "settings"> & {
+  readonly door: Asker;
+};
 
 /** Streams and sockets are asked about while they are open; undefined where there is nothing to ask. */
 export function meterOf(metered: Metered): Meter | undefined {
@@ -46,9 +49,10 @@ export class Meter implements NonNullable<Exchange["meter"]> {
   }
 
   async tick(): Promise<"go" | "stop"> {
-    const { call, caller, price, settings, door } = this.#metered;
+    const { call, caller, price, settings, door, more } = this.#metered;
     const { everyMs, asked, followed, renew } = this.#questions;
-    if (asked && !(await isStill(door, call, caller, settings))) return "stop";
+    const asker = { head: laterHead(door.head, more), native: door.native };
+    if (asked && !(await isStill(asker, call, caller, settings))) return "stop";
     if (followed !== undefined) settings.abandonment?.again(followed);
     if (renew === undefined) return "go";
     const due = settings.now() + everyMs > this.#since + this.#minutes * minute ? (price?.perMinute ?? 0) : 0;
@@ -62,6 +66,12 @@ export class Meter implements NonNullable<Exchange["meter"]> {
     const passed = this.#metered.settings.now() - this.#since;
     return Math.min(this.#minutes, Math.max(1, Math.ceil(passed / minute)));
   }
+}
+
+/** The head as the caller would send it again: with the cookie that he got from its answer, ahead of one that was not right. */
+export function laterHead(head: Head, more: HeaderList): Head {
+  const cookie = valueOf(more, "set-cookie")?.split(";")[0];
+  return cookie === undefined ? head : { ...head, headers: [["cookie", cookie], ...head.headers] };
 }
 
 /** What there is to ask. */

@@ -1,6 +1,6 @@
 import type { Admitted } from "./exchange.ts";
 import type { Head, HeaderList } from "./head.ts";
-import { meterOf } from "./meter.ts";
+import { laterHead, meterOf } from "./meter.ts";
 import type { OpenSocket } from "./seam.ts";
 import { settleCall } from "./settlement.ts";
 
@@ -9,9 +9,9 @@ const agreed = { status: 101, headers: [] };
 /** A socket is open for hours: of its handshake it keeps what the app is asked with again, in little room. */
 export function openSocket(admitted: Admitted): OpenSocket {
   const { call, caller, hold, price, settings, trace } = admitted;
-  const door = { head: packHead(admitted.door.head), native: admitted.door.native };
+  const door = { head: packHead(laterHead(admitted.door.head, admitted.more)), native: admitted.door.native };
   const { waitUntil } = admitted.door;
-  const meter = meterOf({ call, caller, hold, price, job: undefined, settings, door });
+  const meter = meterOf({ call, caller, hold, price, job: undefined, more: [], settings, door });
   let ended = false;
   return {
     meter,

@@ -86,7 +86,7 @@ export type Ending = "unsent" | "unanswered" | "complete" | "cut" | "left" | "st
 export interface Use {
   /** Status sent to the caller; undefined when none was. */
   readonly status: number | undefined;
-  /** The request's body never arrived whole, so nothing can have run. */
+  /** The request never went upstream whole, so nothing can have run. */
   readonly incomplete?: boolean;
   readonly bytesIn: number;
   readonly bytesOut: number;

@@ -127,6 +127,7 @@ async function answerCollected(run: Run, upstream: UpstreamAnswer, limit: number
 function fail(run: Run, error: unknown): Response {
   const reason: unknown = run.abort.signal.aborted ? run.abort.signal.reason : error;
   if (reason === callerLeft) {
+    run.incomplete ||= !run.sender.wasSent(error);
     run.finish("left");
     return new Response(null, { status: clientClosedRequest });
   }

@@ -56,7 +56,8 @@ export function dial(handshake: Handshake): void {
       const invalid = new ProxyError("upstream_invalid", { log: problem });
       return answer(exchange.failed("unanswered", invalid), "unanswered");
     }
-    caller.write(switchingProtocols(response));
+    const { headers } = exchange.head(new ReceivedHead(101, []));
+    caller.write(switchingProtocols(response, headers));
     const fromCaller = early.take();
     tunnel({ exchange, caller, upstream, fromCaller, fromUpstream: rest, server, runtime });
   }

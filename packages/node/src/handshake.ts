@@ -78,8 +78,8 @@ export function answerProblem({ headers }: IncomingMessage, head: Head, deflate:
   return undefined;
 }
 
-/** The head of the 101 that opens the WebSocket for the caller. */
-export function switchingProtocols({ headers }: IncomingMessage): string {
+/** The head of the 101 that opens the WebSocket for the caller, with a cookie of the app's. */
+export function switchingProtocols({ headers }: IncomingMessage, ours: HeaderList): string {
   const { "sec-websocket-protocol": protocol, "sec-websocket-extensions": extensions } = headers;
   return [
     "HTTP/1.1 101 Switching Protocols",
@@ -88,6 +88,7 @@ export function switchingProtocols({ headers }: IncomingMessage): string {
     `Sec-WebSocket-Accept: ${headers["sec-websocket-accept"]}`,
     ...(protocol === undefined ? [] : [`Sec-WebSocket-Protocol: ${protocol}`]),
     ...(extensions === undefined ? [] : [`Sec-WebSocket-Extensions: ${extensions}`]),
+    ...ours.filter(([name]) => name === "set-cookie").map(([, value]) => `Set-Cookie: ${value}`),
     "\r\n",
   ].join("\r\n");
 }

@@ -149,7 +149,7 @@ export class Run implements Dispatcher.DispatchHandler {
     clearInterval(this.meter);
     this.upload?.destroy();
     const status = this.res.headersSent ? this.status : undefined;
-    const incomplete = this.exchange.up.body === "stream" && !this.req.complete;
+    const incomplete = !this.sent || (this.exchange.up.body === "stream" && !this.req.complete);
     this.exchange.end(ending, { status, bytesIn: this.bytesIn, bytesOut: this.bytesOut, error, incomplete });
     this.runtime.open.delete(this);
     this.done();
