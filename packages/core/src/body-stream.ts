@@ -1,6 +1,7 @@
 import { ProxyError } from "./errors.ts";
 import { concat } from "./rewrite.ts";
 import { tooLarge } from "./rules/body.ts";
+import { within } from "./within.ts";
 
 /** What a body may be. */
 export interface BodyLimits {
@@ -81,19 +82,17 @@ function ignore(): void {
 
 async function readInTime(
   reader: ReadableStreamDefaultReader<Uint8Array>,
-  { within, hostLimit }: BodyLimits,
+  { within: ms, hostLimit }: BodyLimits,
 ): Promise<ReadableStreamReadResult<Uint8Array>> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const late = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new ProxyError("body_timeout")), within);
-  });
   try {
-    return await Promise.race([reader.read(), late]);
+    return await within(reader.read(), ms, bodyTimeout);
   } catch (cause) {
     throw cause instanceof ProxyError ? cause : toBodyError(cause, hostLimit);
-  } finally {
-    clearTimeout(timer);
   }
+}
+
+function bodyTimeout(): ProxyError {
+  return new ProxyError("body_timeout");
 }
 
 /** Hosts with a limit of their own fail the stream with an error that carries the status they would answer. */

@@ -22,6 +22,7 @@ import type { Soon } from "./soon.ts";
 import type { Store } from "./store.ts";
 import { type Webhooks, type WebhooksOption, resolveWebhooks } from "./webhooks/option.ts";
 import { type UnderstoodTargets, createUnderstoodTargets } from "./understood.ts";
+import { within } from "./within.ts";
 
 /** Times in milliseconds; each may be changed by itself. */
 export interface Timeouts {
@@ -286,16 +287,10 @@ function stated<T extends object>(given: T): Partial<T> {
   return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)) as Partial<T>;
 }
 
-async function askInTime<T>(ask: () => Promise<T>, within: number): Promise<T> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const late = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new Error(`the store did not answer within ${within} ms`)), within);
-  });
+async function askInTime<T>(ask: () => Promise<T>, ms: number): Promise<T> {
   try {
-    return await Promise.race([ask(), late]);
+    return await within(ask(), ms, () => new Error(`the store did not answer within ${ms} ms`));
   } catch (cause) {
     throw new ProxyError("store_unavailable", { cause, log: "the store failed" });
-  } finally {
-    clearTimeout(timer);
   }
 }

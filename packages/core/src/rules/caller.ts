@@ -5,6 +5,7 @@ import type { Recent } from "../recent.ts";
 import type { Door } from "../seam.ts";
 import { type Soon, andThen, isPending } from "../soon.ts";
 import { hashOfCaller, storeKey } from "../store-keys.ts";
+import { within } from "../within.ts";
 import { addressOf, bucketOf } from "./address.ts";
 import { createContext } from "./authorize-context.ts";
 import { type LimitSet, whyNotLimits, withDefaults } from "./limit-set.ts";
@@ -122,17 +123,11 @@ function ask(authorize: Authorize, context: AuthorizeContext): Soon<Authorizatio
   }
 }
 
-async function inTime(answer: Promise<Authorization>, within: number): Promise<Authorization> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
+async function inTime(answer: Promise<Authorization>, ms: number): Promise<Authorization> {
   try {
-    const late = new Promise<never>((_resolve, reject) => {
-      timer = setTimeout(() => reject(new Error(`authorize did not answer within ${within} ms`)), within);
-    });
-    return await Promise.race([answer, late]);
+    return await within(answer, ms, () => new Error(`authorize did not answer within ${ms} ms`));
   } catch (cause) {
     throw authorizeFailed(cause);
-  } finally {
-    clearTimeout(timer);
   }
 }
 
