@@ -1,4 +1,5 @@
 import { toBase64Url } from "./base64url.ts";
+import { toHex } from "./hex.ts";
 import type { Soon } from "./soon.ts";
 
 const encoder = new TextEncoder();
@@ -32,8 +33,7 @@ export function createDigests(): Digests {
 }
 
 async function webSha256(text: string): Promise<string> {
-  const bytes = new Uint8Array(await crypto.subtle.digest("SHA-256", encoder.encode(text)));
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  return toHex(new Uint8Array(await crypto.subtle.digest("SHA-256", encoder.encode(text))));
 }
 
 /** HMAC by WebCrypto, the imported keys kept. */

@@ -1,5 +1,6 @@
 import type { Kind } from "./call.ts";
 import type { ErrorCode } from "./errors.ts";
+import { toHex } from "./hex.ts";
 import type { Ending } from "./seam.ts";
 import type { VerifyFailure } from "./webhooks/verify.ts";
 
@@ -129,7 +130,7 @@ function withoutRuns(text: string, runs: ReadonlySet<string>): string {
 /** A secret as it stands in texts: itself, in URLs, in hex, and in base64 wherever it begins there. */
 function formsOf(secret: string): string[] {
   const bytes = new TextEncoder().encode(secret);
-  const hex = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  const hex = toHex(bytes);
   const url = encodeURIComponent(secret);
   const base64 = [0, 1, 2].map((before) => toBase64(bytes, before));
   return [

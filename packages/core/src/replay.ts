@@ -1,6 +1,7 @@
 import type { Call } from "./call.ts";
 import { ProxyError } from "./errors.ts";
 import { type HeaderList, valueOf } from "./head.ts";
+import { toHex } from "./hex.ts";
 import type { Settings } from "./options.ts";
 import type { Answer, Door } from "./seam.ts";
 
@@ -32,7 +33,7 @@ export async function digestOf(
   bytes.set(head);
   if (rest !== undefined) bytes.set(rest, head.length);
   const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
-  return Array.from(digest.subarray(0, 16), (byte) => byte.toString(16).padStart(2, "0")).join("");
+  return toHex(digest.subarray(0, 16));
 }
 
 /** The answer that a repeated submit gets; undefined when it is not a repetition. Waits for a first one that is still under way. */

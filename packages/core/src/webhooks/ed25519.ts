@@ -1,4 +1,5 @@
 import { fromBase64Url } from "../base64url.ts";
+import { toHex } from "../hex.ts";
 import { createRecent } from "../recent.ts";
 
 const keyLength = 32;
@@ -55,16 +56,4 @@ function isBelowOrder(scalar: Uint8Array): boolean {
     if (given !== limit) return given < limit;
   }
   return false;
-}
-
-export function toHex(bytes: Uint8Array): string {
-  let text = "";
-  for (const byte of bytes) text += byte.toString(16).padStart(2, "0");
-  return text;
-}
-
-/** The bytes of an exact spelling in hex, upper or lower case; undefined for every other text. */
-export function fromHex(text: string, length: number): Uint8Array<ArrayBuffer> | undefined {
-  if (text.length !== 2 * length || !/^[0-9A-Fa-f]*$/.test(text)) return undefined;
-  return Uint8Array.from({ length }, (_, at) => Number.parseInt(text.slice(2 * at, 2 * at + 2), 16));
 }

@@ -1,5 +1,6 @@
 import type { HeaderList } from "../head.ts";
-import { fromHex, isSigned, toHex } from "./ed25519.ts";
+import { fromHex, toHex } from "../hex.ts";
+import { isSigned } from "./ed25519.ts";
 import { type KeySet, type KeySetFetcher, usableKeys } from "./key-set.ts";
 
 /** Why a delivery is not believed. For logs: the sender must not learn it. */
