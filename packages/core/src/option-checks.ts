@@ -1,6 +1,7 @@
 import { readEnvironment, keyFromEnvironment, whyNotKey } from "./api-key.ts";
 import { invalidOption } from "./errors.ts";
 import { checkLimits } from "./limit-checks.ts";
+import { isLoopback } from "./loopback.ts";
 import { checkNumbers } from "./number-checks.ts";
 import type { KeywayOptions } from "./options.ts";
 import { whyNeverForwarded } from "./rules/headers.ts";
@@ -142,7 +143,7 @@ function checkUrls({ publicUrl, origins, upstream }: KeywayOptions): void {
   if (upstream !== undefined) {
     const { url: text, key }: { url?: unknown; key?: unknown } = upstream ?? {};
     const url = parseUrl(text);
-    const local = url !== undefined && /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])$/.test(url.hostname);
+    const local = url !== undefined && isLoopback(url.hostname);
     if (
       url === undefined ||
       (url.protocol !== "https:" && !local) ||

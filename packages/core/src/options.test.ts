@@ -237,7 +237,11 @@ describe("the environment", () => {
     "http://localhost.evil.example",
     "http://user@127.0.0.1",
     "http://127.0.0.1/path",
+    "http://127.0.0.1?query",
+    "http://127.0.0.1:65536",
+    "http://127.0.0.256",
     "http://10.0.0.1",
+    "https://127.0.0.1",
     "127.0.0.1:4100",
   ])("KEYWAY_UPSTREAM=%s is refused", (url) => {
     vi.stubEnv("KEYWAY_UPSTREAM", url);

@@ -7,6 +7,7 @@ import { type Polls, createPolls } from "./polls.ts";
 import { type JobTracker, createJobTracker } from "./tracker.ts";
 import { type Log, type Observe, createLog } from "./observe.ts";
 import { checkNames, checkOptions } from "./option-checks.ts";
+import { isLoopback } from "./loopback.ts";
 import { isBuilding } from "./platform.ts";
 import { createRecent } from "./recent.ts";
 import type { Authorize, KnownCallers } from "./rules/caller.ts";
@@ -261,13 +262,20 @@ export function resolveOptions(options: KeywayOptions): Settings {
 function upstreamFromEnvironment(production: boolean): { url: string; key: string } | undefined {
   const url = readEnvironment("KEYWAY_UPSTREAM");
   if (url === undefined || url === "" || production) return undefined;
-  if (!/^http:\/\/(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d{1,5})?\/?$/.test(url)) {
+  if (!isLocalOrigin(url)) {
     throw new ProxyError("invalid_option", {
       message:
         "Keyway: KEYWAY_UPSTREAM takes a loopback address such as http://127.0.0.1:4100; for another upstream write upstream: { url, key }.",
     });
   }
   return { url, key: "emulator" };
+}
+
+/** `http://`, this machine, and nothing behind it. */
+function isLocalOrigin(text: string): boolean {
+  if (!URL.canParse(text)) return false;
+  const { href, host, hostname } = new URL(text);
+  return href === `http://${host}/` && isLoopback(hostname);
 }
 
 function splitUpstream(url: string): { origin: string; prefix: string } {

@@ -1,4 +1,5 @@
 import { collectStream } from "../body-stream.ts";
+import { isLoopback } from "../loopback.ts";
 import { importEd25519 } from "./ed25519.ts";
 
 /** A JSON Web Key Set (RFC 7517). What is not an Ed25519 key for signatures is passed over. */
@@ -90,9 +91,7 @@ export function createJwks(options: JwksOptions = {}): KeySetFetcher {
 function isSafe(text: string): boolean {
   if (!URL.canParse(text)) return false;
   const { protocol, hostname } = new URL(text);
-  return (
-    protocol === "https:" || (protocol === "http:" && /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])$/.test(hostname))
-  );
+  return protocol === "https:" || (protocol === "http:" && isLoopback(hostname));
 }
 
 async function fetchKeySet(url: string, ask: typeof fetch): Promise<KeySet> {
