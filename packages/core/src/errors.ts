@@ -174,6 +174,11 @@ export function retryAfter(ms: number): HeaderList {
   return [["retry-after", String(Math.max(1, Math.ceil(ms / 1000)))]];
 }
 
+/** What everybody gets while the server is shutting down. */
+export function closingRefusal(): ProxyError {
+  return new ProxyError("closing", { headers: [["connection", "close"], ...retryAfter(5000)] });
+}
+
 /** Every code with its status and message, for documentation and tests. */
 export function listErrors(): { code: ErrorCode; status: number; message: string }[] {
   const codes = Object.keys(refusals) as ErrorCode[];

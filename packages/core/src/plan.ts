@@ -2,7 +2,7 @@ import { admit } from "./admission.ts";
 import { emptyAnswer, toAnswer, toProxyError } from "./answer.ts";
 import { type Addressed, readAddress, targetOf } from "./addressing.ts";
 import { type Call, namesJob, parseCall } from "./call.ts";
-import { ProxyError, retryAfter } from "./errors.ts";
+import { ProxyError, closingRefusal } from "./errors.ts";
 import { type HeaderList, valueOf } from "./head.ts";
 import type { Settings } from "./options.ts";
 import { checkBodyHeaders } from "./rules/body.ts";
@@ -42,7 +42,7 @@ function refuse(error: unknown, { head }: Door, settings: Settings, trace: Trace
 /** The rules in their order: target, method, origin, caller, endpoint, ownership, body's headers, limits, body, input, key. */
 function decide(door: Door, settings: Settings, trace: Trace): Soon<Answer | Exchange> {
   const { head } = door;
-  if (door.closing) throw new ProxyError("closing", { headers: [["connection", "close"], ...retryAfter(5000)] });
+  if (door.closing) throw closingRefusal();
   if (head.headers.length >= mostHeaders) throw new ProxyError("too_many_headers");
   if (head.method === "OPTIONS") return preflight(door, settings);
   const address = readAddress(head);

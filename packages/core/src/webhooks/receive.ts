@@ -1,6 +1,6 @@
 import { jsonAnswer, toAnswer, toProxyError } from "../answer.ts";
 import { appOf } from "../call.ts";
-import { ProxyError, retryAfter } from "../errors.ts";
+import { ProxyError, closingRefusal } from "../errors.ts";
 import { type HeaderList, countOf, valueOf } from "../head.ts";
 import { type JobOrigin, jobKey, readNote } from "../job.ts";
 import type { DeliveryReason } from "../observe.ts";
@@ -53,7 +53,7 @@ export async function receiveDelivery(door: Door, settings: Settings): Promise<A
 async function receive(door: Door, settings: Settings): Promise<Received> {
   const { head } = door;
   const { webhooks } = settings;
-  if (door.closing) throw new ProxyError("closing", { headers: [["connection", "close"], ...retryAfter(5000)] });
+  if (door.closing) throw closingRefusal();
   if (webhooks === undefined)
     throw new ProxyError("webhooks_missing", { log: "a webhook arrived, but the option webhooks is not stated" });
   if (head.method !== "POST")
