@@ -80,7 +80,7 @@ function withoutPath(app: readonly string[]): readonly string[] {
 }
 
 function aliasOf(segments: readonly string[]): string | undefined {
-  return segments[segments[0] === "workflows" || segments[0] === "comfy" ? 2 : 1];
+  return segments[appLength(segments) - 1];
 }
 
 function coversAlias(segments: readonly string[], alias: string): boolean {
