@@ -16,6 +16,7 @@ export interface Submission {
 const encoder = new TextEncoder();
 /** Keeps a byte order mark, so that a body comes out as it went in. */
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+/** Shorter than what callers may send (call.ts), because sealing makes an id 23 characters longer. */
 const requestIdSyntax = /^[A-Za-z0-9._~-]{1,200}$/;
 
 /** Reads the job id in a submit answer (fal docs, queue); undefined when there is none. */

@@ -20,7 +20,7 @@ export interface EndpointRule {
 }
 
 /**
- * Who may be called. `"any"`; a list of patterns; or a map from pattern to rule, where the first match in written order counts.
+ * What may be called. `"any"`; a list of patterns; or a map from pattern to rule, where the first match in written order counts.
  * In a pattern `*` stands for one segment and `**` for any number. What nothing matches is refused; an empty list allows nothing.
  */
 export type EndpointsOption = "any" | readonly string[] | Readonly<Record<string, EndpointRule>>;
