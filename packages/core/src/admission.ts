@@ -13,7 +13,7 @@ import { applyInput } from "./rules/input.ts";
 import {
   type Ask,
   type Grant,
-  type Request,
+  type LimitedCall,
   admitCall,
   admitRates,
   isCounted,
@@ -55,7 +55,7 @@ export function admit(decided: Decided): Soon<Answer | Exchange> {
   if (!isCounted(call)) return exchangeFor(decided, undefined, bodiless, uncounted, decided.more);
   const price = spends(call) ? endpoint?.price : undefined;
   if (price === undefined) checkUncounted(decided);
-  const request: Request = { call, caller, endpoint, price };
+  const request: LimitedCall = { call, caller, endpoint, price };
   if (readsBody(call, endpoint, price)) return admitRead(decided, request);
   const micros = price === undefined ? undefined : reserveOf(price, undefined, call.endpoint);
   const seen = takesBody(call) ? unread : bodiless;
@@ -79,7 +79,7 @@ function smallBodyOf({ door }: Decided, seen: Seen): Soon<Seen> {
 }
 
 /** Rates are asked before a body is read. */
-async function admitRead(decided: Decided, request: Request): Promise<Answer | Exchange> {
+async function admitRead(decided: Decided, request: LimitedCall): Promise<Answer | Exchange> {
   const { settings, call } = decided;
   const rateHeaders = await orTell(decided, () => admitRates(request, settings), []);
   const seen = await readBody(decided);
@@ -90,7 +90,7 @@ async function admitRead(decided: Decided, request: Request): Promise<Answer | E
 /** Money and places, and the answer to a repeated submit. */
 function admitSeen(
   decided: Decided,
-  request: Request,
+  request: LimitedCall,
   seen: Seen,
   asks: Pick<Ask, "micros" | "rates">,
   rateHeaders: HeaderList,
@@ -131,7 +131,7 @@ function checkUncounted({ call, caller, endpoint }: Decided): void {
 }
 
 /** Asks for what the call needs. With `dryRun` rates and places are told and not kept; money always is. */
-function grantCall(decided: Decided, request: Request, ask: Ask): Soon<Grant> {
+function grantCall(decided: Decided, request: LimitedCall, ask: Ask): Soon<Grant> {
   const { settings, trace } = decided;
   if (!settings.dryRun) return grantLazily(request, ask, settings);
   return orElse(
@@ -145,7 +145,7 @@ function grantCall(decided: Decided, request: Request, ask: Ask): Soon<Grant> {
 }
 
 /** Before a caller is refused for his open jobs, those that are over are settled. */
-function grantLazily(request: Request, ask: Ask, settings: Settings): Soon<Grant> {
+function grantLazily(request: LimitedCall, ask: Ask, settings: Settings): Soon<Grant> {
   return orElse(
     () => admitCall(request, ask, settings),
     async (error) => {

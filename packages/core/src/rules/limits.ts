@@ -11,8 +11,8 @@ import type { Micros, Price } from "./price.ts";
 import { rateHeaders } from "./rate-headers.ts";
 import { type NamedCounter, type Scope, createCounter } from "./scope.ts";
 
-/** What a call asks for. */
-export interface Request {
+/** A call that limits may hold for. */
+export interface LimitedCall {
   readonly call: Call;
   readonly caller: KnownCaller;
   readonly endpoint: Endpoint | undefined;
@@ -37,8 +37,8 @@ interface NamedAdmission extends Admission {
 export const uncounted: Grant = { hold: undefined, headers: [], recalled: undefined };
 
 /** Asks the store for rates alone, before a body is read. */
-export async function admitRates(request: Request, settings: Settings): Promise<HeaderList> {
-  const counters = countersOf(request, await scopesOf(request, settings), settings);
+export async function admitRates(limited: LimitedCall, settings: Settings): Promise<HeaderList> {
+  const counters = countersOf(limited, await scopesOf(limited, settings), settings);
   const gate = await gateKey(settings);
   return (await askStore({ gate, recall: undefined, counters, hold: undefined }, settings)).headers;
 }
@@ -55,10 +55,10 @@ export interface Ask {
 }
 
 /** Asks the store for rates, places and money at once; throws 402, 403, 429 or 500. */
-export function admitCall(request: Request, ask: Ask, settings: Settings): Soon<Grant> {
-  return andThen(scopesOf(request, settings), (scopes) => {
-    const counters = ask.rates ? countersOf(request, scopes, settings) : [];
-    const hold = holdOf(request, scopes, ask, settings);
+export function admitCall(limited: LimitedCall, ask: Ask, settings: Settings): Soon<Grant> {
+  return andThen(scopesOf(limited, settings), (scopes) => {
+    const counters = ask.rates ? countersOf(limited, scopes, settings) : [];
+    const hold = holdOf(limited, scopes, ask, settings);
     return andThen(gateKey(settings), (gate) => askStore({ gate, recall: ask.recall, counters, hold }, settings));
   });
 }
@@ -97,7 +97,7 @@ function toGrant(answer: Admitted, { counters, hold }: NamedAdmission): Grant {
 }
 
 function holdOf(
-  { call, price }: Request,
+  { call, price }: LimitedCall,
   scopes: readonly Scope[],
   { micros, places }: Ask,
   settings: Settings,
@@ -161,11 +161,11 @@ function slotsOf(call: Call, scopes: readonly Scope[]): Slot[] {
   return slots;
 }
 
-function scopesOf({ call, caller, endpoint }: Request, settings: Settings): Soon<readonly Scope[]> {
+function scopesOf({ call, caller, endpoint }: LimitedCall, settings: Settings): Soon<readonly Scope[]> {
   return spends(call) || call.kind === "token" ? settings.scopes.of(caller, endpoint) : [];
 }
 
-function countersOf({ call, caller }: Request, scopes: readonly Scope[], settings: Settings): NamedCounter[] {
+function countersOf({ call, caller }: LimitedCall, scopes: readonly Scope[], settings: Settings): NamedCounter[] {
   if (call.kind !== "upload") return scopes.map(({ requests }) => requests).filter((counter) => counter !== undefined);
   if (settings.uploads === false) throw new ProxyError("uploads_refused");
   const { perMinute: max } = settings.uploads;
