@@ -20,7 +20,7 @@ export interface NodeRedisClient {
 export type RedisClient = IoredisClient | NodeRedisClient;
 
 /** One client, whichever it is. */
-export interface Caller {
+export interface ScriptRunner {
   /** Runs a script that Redis has already. */
   run(sha: string, key: string, args: readonly string[]): Promise<unknown>;
   /** Runs a script and lets Redis keep it. */
@@ -31,16 +31,16 @@ export interface Caller {
   whenReady(listener: () => void): void;
 }
 
-const callers = new WeakMap<RedisClient, Caller>();
+const runners = new WeakMap<RedisClient, ScriptRunner>();
 
 /** Several stores on one client share what listens to it. */
-export function callerOf(client: RedisClient): Caller {
-  const known = callers.get(client) ?? createCaller(client);
-  callers.set(client, known);
+export function runnerOf(client: RedisClient): ScriptRunner {
+  const known = runners.get(client) ?? createRunner(client);
+  runners.set(client, known);
   return known;
 }
 
-function createCaller(client: RedisClient): Caller {
+function createRunner(client: RedisClient): ScriptRunner {
   let wasReady = false;
   let hasFailed = false;
   const waiting: (() => void)[] = [];
@@ -63,7 +63,7 @@ function createCaller(client: RedisClient): Caller {
   };
 }
 
-function callsOf(client: RedisClient): Pick<Caller, "run" | "load"> {
+function callsOf(client: RedisClient): Pick<ScriptRunner, "run" | "load"> {
   if ("evalsha" in client)
     return {
       run: (sha, key, args) => client.evalsha(sha, 1, key, ...args),

@@ -1,4 +1,4 @@
-import { type Caller, type RedisClient, callerOf } from "./client.ts";
+import { type ScriptRunner, type RedisClient, runnerOf } from "./client.ts";
 import { script, scriptSha } from "./script.ts";
 
 /** What is sent although earlier calls are late: these only give back what is held, and must follow what took it. */
@@ -13,7 +13,7 @@ export interface Connection {
 }
 
 export function createConnection(client: RedisClient, prefix: string, within: number): Connection {
-  const caller = callerOf(client);
+  const runner = runnerOf(client);
   let pending = 0;
   /** Calls that Redis has still not answered, although nobody waits for them any more. */
   const late = new Set<Promise<unknown>>();
@@ -21,7 +21,7 @@ export function createConnection(client: RedisClient, prefix: string, within: nu
   async function send(method: string, args: readonly string[]): Promise<unknown> {
     pending += 1;
     try {
-      return await runScript(caller, prefix, [method, ...args]);
+      return await runScript(runner, prefix, [method, ...args]);
     } catch (error) {
       throw plainError(error);
     } finally {
@@ -38,8 +38,8 @@ export function createConnection(client: RedisClient, prefix: string, within: nu
   return {
     async ask(method, args) {
       const started = performance.now();
-      if (caller.state() === "connecting") await firstConnection(caller, within);
-      if (caller.state() !== "ready") throw new Error(notConnected);
+      if (runner.state() === "connecting") await firstConnection(runner, within);
+      if (runner.state() !== "ready") throw new Error(notConnected);
       if (pending >= mostPending || (late.size > 0 && !givesBack.includes(method)))
         throw new Error("Redis has not answered earlier calls yet");
       const answer = send(method, args);
@@ -50,19 +50,19 @@ export function createConnection(client: RedisClient, prefix: string, within: nu
 }
 
 /** Runs the script by its name; a server that lost it gets it again, once. */
-async function runScript(caller: Caller, prefix: string, args: readonly string[]): Promise<unknown> {
+async function runScript(runner: ScriptRunner, prefix: string, args: readonly string[]): Promise<unknown> {
   try {
-    return await caller.run(scriptSha, prefix, args);
+    return await runner.run(scriptSha, prefix, args);
   } catch (error) {
     if (!(error instanceof Error) || !error.message.startsWith("NOSCRIPT")) throw error;
-    return caller.load(script, prefix, args);
+    return runner.load(script, prefix, args);
   }
 }
 
 /** A call right after start waits for the connection instead of failing. */
-async function firstConnection(caller: Caller, within: number): Promise<void> {
+async function firstConnection(runner: ScriptRunner, within: number): Promise<void> {
   const ready = new Promise<void>((resolve) => {
-    caller.whenReady(resolve);
+    runner.whenReady(resolve);
   });
   await inTime(ready, within, notConnected);
 }
