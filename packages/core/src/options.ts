@@ -3,7 +3,7 @@ import { ProxyError } from "./errors.ts";
 import { type Hashes, createHashes } from "./hash.ts";
 import { type Digests, createDigests } from "./digests.ts";
 import { storeOfProcess } from "./process-store.ts";
-import { type Polls, createPolls } from "./polls.ts";
+import { type TokenBuckets, createTokenBuckets } from "./token-bucket.ts";
 import { type JobTracker, createJobTracker } from "./tracker.ts";
 import { type Log, type Observe, createLog } from "./observe.ts";
 import { checkNames, checkOptions } from "./option-checks.ts";
@@ -147,7 +147,7 @@ export interface Settings {
   readonly limits: Limits;
   readonly scopes: Scopes;
   readonly callers: KnownCallers;
-  readonly polls: Polls;
+  readonly polls: TokenBuckets;
   readonly tracker: JobTracker;
   /** Undefined where nobody's jobs are cancelled. */
   readonly abandonment: Abandonment | undefined;
@@ -225,7 +225,7 @@ export function resolveOptions(options: KeywayOptions): Settings {
     limits,
     scopes: createScopes(hashes, limits.global),
     callers: createRecent(10_000),
-    polls: createPolls(options.limits?.pollsPerSecond ?? 15, Date.now),
+    polls: createTokenBuckets(options.limits?.pollsPerSecond ?? 15, Date.now),
     tracker: createJobTracker(),
     abandonment:
       options.abandoned === "cancel"

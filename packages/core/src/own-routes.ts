@@ -33,7 +33,7 @@ export async function answerOwnRoute(route: string, door: Door, settings: Settin
   trace.caller = caller;
   if (caller.isPublic)
     throw new ProxyError("denied", { message: "Jobs belong to nobody here: the app does not ask who calls." });
-  settings.polls.count(`jobs of ${caller.hash}`);
+  settings.polls.take(`jobs of ${caller.hash}`);
   const answer = jsonAnswer(200, { jobs: await jobsOf(caller.jobs, since, settings) }, head, settings);
   return setCookie === undefined ? answer : { ...answer, headers: [...answer.headers, ["set-cookie", setCookie]] };
 }
