@@ -216,9 +216,21 @@ it("the page submits, leaves and comes back", async () => {
   await new Promise((resolve) => server.close(resolve));
 });
 
-it("the timer settles", async () => {
-  const { timer } = await load<{ timer: NodeJS.Timeout }>("lib/timer.ts");
-  clearInterval(timer);
+it("the timer settles every minute", async () => {
+  const { keyway } = await load<{ keyway: Keyway }>("lib/keyway.ts");
+  const settle = vi.spyOn(keyway, "settle").mockResolvedValue(0);
+  vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] });
+  try {
+    const { timer } = await load<{ timer: NodeJS.Timeout }>("lib/timer.ts");
+    vi.advanceTimersByTime(59_999);
+    expect(settle).not.toHaveBeenCalled();
+    vi.advanceTimersByTime(60_001);
+    expect(settle).toHaveBeenCalledTimes(2);
+    clearInterval(timer);
+  } finally {
+    vi.useRealTimers();
+    settle.mockRestore();
+  }
 });
 
 it("verifying alone refuses what fal did not sign", async () => {
