@@ -53,7 +53,6 @@ describe.each(transports)("a submit whose caller left, over %s", (transport) => 
     await leave(submit, { body });
     go();
     await ended(1);
-    await new Promise((resolve) => setTimeout(resolve, 5));
     expect(idIn(await ask(submit, { body }))).toContain(queue.jobs[0]?.id ?? "?");
     expect(queue.jobs).toHaveLength(1);
     expect(upstream.arrivals[0]?.url).toContain("fal_webhook=https%3A%2F%2Fapp.example%2Fwebhook");

@@ -96,19 +96,15 @@ describe("at creation", () => {
     },
   );
 
-  it("C15 sixty-four times **/ against a path of 8 KB costs nothing", async () => {
+  it("C15 sixty-four times **/ against a path of 8 KB is refused like any other", async () => {
     const keyway = createKeyway({ ...open, endpoints: [`a/${"**/".repeat(64)}z`] });
     const target = `https://fal.run/a/${"b/".repeat(4000)}c`;
-    const request = (): Request =>
-      new Request("http://127.0.0.1/api/fal/proxy", {
-        method: "POST",
-        headers: { "x-fal-target-url": target, authorization: "Bearer ada", "content-type": "application/json" },
-        body: "{}",
-      });
-    expect((await keyway.fetch(request())).status).toBe(403);
-    const started = performance.now();
-    await keyway.fetch(request());
-    expect(performance.now() - started).toBeLessThan(50);
+    const request = new Request("http://127.0.0.1/api/fal/proxy", {
+      method: "POST",
+      headers: { "x-fal-target-url": target, authorization: "Bearer ada", "content-type": "application/json" },
+      body: "{}",
+    });
+    expect((await keyway.fetch(request)).status).toBe(403);
   });
 
   it.each([
