@@ -3,7 +3,7 @@ import { globSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync }
 import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
 
-// What README.md and the packages' READMEs show is type-checked: every block of TypeScript that imports something.
+// What README.md and the packages' READMEs show is type-checked: every block of TypeScript that imports something, and options alone.
 
 const root = join(import.meta.dirname, "..");
 const pages = ["README.md", ...globSync("packages/*/README.md", { cwd: root })];
@@ -11,6 +11,7 @@ const pages = ["README.md", ...globSync("packages/*/README.md", { cwd: root })];
 // What a block may take from the reader's app without importing it.
 const userOfSession = "declare function userOfSession(cookie: string | undefined): Promise<{ id: string } | null>;\n";
 const kitEnvironment = `declare module "$env/dynamic/private" { const env: Record<string, string | undefined>; }\n`;
+const createKeyway = 'import { createKeyway } from "@keyway/core";\n';
 const show = "declare function show(result: unknown): void;\n";
 
 it("the READMEs' TypeScript is right", { timeout: 60_000 }, () => {
@@ -19,7 +20,7 @@ it("the READMEs' TypeScript is right", { timeout: 60_000 }, () => {
   const blocks = pages.flatMap((page) =>
     [...readFileSync(join(root, page), "utf8").matchAll(/```ts\n([^]*?)```/g)].map(([, code = ""], at) => ({
       folder: `${page.replaceAll("/", "-")}-${at}`,
-      code,
+      code: /^[a-z]\w*: /.test(code) ? `${createKeyway}createKeyway({ authorize: () => null, ${code} });\n` : code,
     })),
   );
   const whole = blocks.filter(({ code }) => /^import /m.test(code));

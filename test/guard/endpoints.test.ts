@@ -176,3 +176,11 @@ it("a rule with a field that does not exist is refused at creation, and a wrong 
   expect(create({ methods: [] })).toThrow(/methods of "a\/b"/);
   expect(create({ realtime: true })).toThrow(/realtime of "a\/b"/);
 });
+
+it("a body that is too large for a rule is told so, and not to raise an option that does not help", async () => {
+  const { ask, upstream } = await guard({ endpoints: { "demo/echo": { input: () => true } } });
+  const refused = await ask(run, { body: `{"a":"${"a".repeat(1024 * 1024)}"}` });
+  expect([refused.status, codeOf(refused)]).toEqual([413, "body_too_large"]);
+  expect(refused.body.toString()).toMatch(/which is all that a rule looks at/);
+  expect(upstream.connections).toBe(0);
+});

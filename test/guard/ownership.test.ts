@@ -200,6 +200,13 @@ describe("on the server", () => {
     expect(upstream.arrivals[0]?.values("x-fal-queue-priority")).toEqual(["low"]);
   });
 
+  it("submitFor says once which header did not cross", async () => {
+    const { keyway, log } = await guard();
+    for (let time = 0; time < 3; time += 1)
+      await keyway.submitFor({ id: "ada" }, "demo/echo", { input: {}, headers: { "x-fal-new": "1" } });
+    expect(log.filter((line) => line.includes("x-fal-new"))).toHaveLength(1);
+  });
+
   it("openJob says whose job it is and what fal.ai calls it; null for everything else", async () => {
     const { keyway, id, falRequestId, upstream } = await owned("node");
     const opened = { falRequestId, caller: "ada", endpoint: "demo/echo" };

@@ -59,6 +59,33 @@ describe.each(clientNames)("while Redis is away, by %s", (name) => {
     await expect.poll(async () => (await proxy.submit()).status, { timeout: 10_000, interval: 100 }).toBe(429);
   });
 
+  it("open, what is open goes on while Redis is away and when it is back, and then counts for nothing", async () => {
+    listen();
+    const redis = await startRedis();
+    closers.push(redis.close);
+    const port = await freePort();
+    const { client, close } = openClient(name, port);
+    closers.push(close);
+    const store = createRedisStore({ client, whenDown: "open" });
+    const hold = {
+      id: `open ${name}`,
+      micros: 5,
+      perUnit: undefined,
+      perSecond: undefined,
+      accounts: [],
+      slots: [],
+      leaseMs: 1000,
+    };
+    expect(await store.admit({ gate: "g", recall: undefined, counters: [], hold })).toMatchObject({ ok: true });
+    expect(await store.extend(hold.id, 1000, 0)).toBe(true);
+    const shim = await startShim(redis.port, port);
+    closers.push(() => shim.close());
+    await expect.poll(() => store.get("nothing").catch(() => "away"), { timeout: 10_000, interval: 100 }).toBeNull();
+    expect(await store.extend(hold.id, 1000, 5)).toBe(true);
+    expect(await store.settle({ hold: hold.id }, {})).toBeNull();
+    expect(await store.extend(hold.id, 1000, 0)).toBe(false);
+  });
+
   it("a Redis that dies is stood in for as well", async () => {
     listen();
     const redis = await startRedis();

@@ -169,7 +169,7 @@ function readsBody(call: Call, endpoint: Endpoint | undefined, price: Price | un
 /** The body as the rules leave it: what they saw is what goes, written anew. */
 async function readBody(decided: Decided): Promise<Seen> {
   const { door, call, caller, endpoint, settings } = decided;
-  const bytes = await door.body(Math.min(collectLimit, settings.maxBodyBytes));
+  const bytes = await bodyForRule(door, settings);
   if (call.kind === "token")
     return { body: checkToken(call, bytes, tokenEndpoints(caller, settings), settings.realtime), input: undefined };
   const parsed = parseJson(bytes);
@@ -177,6 +177,19 @@ async function readBody(decided: Decided): Promise<Seen> {
   const unruled = { body: writeJson(parsed.value, parsed.spellings), input: parsed.value };
   if (rule === undefined) return unruled;
   return orTell(decided, async () => applyInput(rule, parsed, call, caller), unruled);
+}
+
+async function bodyForRule(door: Door, { maxBodyBytes }: Settings): Promise<Uint8Array> {
+  try {
+    return await door.body(Math.min(collectLimit, maxBodyBytes));
+  } catch (error) {
+    // A host that has a limit of its own names it in a message of its own.
+    const ours = error instanceof ProxyError && error.code === "body_too_large" && error.cause === undefined;
+    if (!ours || maxBodyBytes <= collectLimit) throw error;
+    throw new ProxyError("body_too_large", {
+      message: `The request body is larger than ${collectLimit} bytes, which is all that a rule looks at. Send large files by their URL.`,
+    });
+  }
 }
 
 /** A token spends uncounted: to a caller with a budget it is given only where a rule says so. */

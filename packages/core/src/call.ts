@@ -56,6 +56,9 @@ const methods: Readonly<Record<Kind, readonly string[]>> = {
   realtime: ["GET"],
 };
 
+/** Every method that some call takes. */
+export const callMethods: readonly string[] = [...new Set(Object.values(methods).flat())];
+
 /** Turns a target and a method into a call (URL shapes: fal-js 1.10.1 and fal's queue documentation). */
 export function parseCall(target: Target, method: string, upgrade: boolean): Call {
   const call = { ...classify(target, upgrade), method, host: target.host, query: target.query, target };

@@ -6,7 +6,7 @@ export { type ErrorCode, ProxyError, invalidOption, listErrors } from "./errors.
 export type { Authorization, Authorize, AskedCall, AuthorizeContext, Caller } from "./rules/caller.ts";
 export type { EndpointRule, EndpointsOption } from "./rules/endpoint.ts";
 export { type TypedEndpoints, type TypedRule, typedEndpoints } from "./rules/typed-endpoints.ts";
-export type { InputContext, InputRule, StandardSchema } from "./rules/input.ts";
+export type { Input, InputContext, InputRule, StandardSchema } from "./rules/input.ts";
 export type { BudgetOption, LimitSet, LimitsOption, RateOption } from "./rules/limit-set.ts";
 export type { Micros, PriceFunction, PriceOption } from "./rules/price.ts";
 export type { WebhooksOption } from "./webhooks/option.ts";

@@ -20,6 +20,7 @@ import { type Scopes, createScopes } from "./rules/scope.ts";
 import { type Sealer, createSealer } from "./seal.ts";
 import { resolveSecrets, secretsToHide } from "./secrets.ts";
 import type { Soon } from "./soon.ts";
+import type { SparseLine } from "./sparse.ts";
 import type { Store } from "./store.ts";
 import { type Webhooks, type WebhooksOption, resolveWebhooks } from "./webhooks/option.ts";
 import { type UnderstoodTargets, createUnderstoodTargets } from "./understood.ts";
@@ -163,6 +164,10 @@ export interface Settings {
   readonly trustProxy: number;
   readonly observe: Observe | undefined;
   readonly log: Log;
+  /** When lines were written that are written once in a while. */
+  readonly said: Map<SparseLine, number>;
+  /** Names of headers that did not cross, and were told of. */
+  readonly droppedHeaders: Set<string>;
   readonly ownership: "caller" | "app";
   readonly reauthorize: number;
   readonly timeouts: Timeouts;
@@ -208,6 +213,7 @@ export function resolveOptions(options: KeywayOptions): Settings {
   const namespace = options.namespace ?? "keyway";
   const hashes = createHashes(namespace, digests);
   const limits = resolveLimits(options.limits);
+  const times = { ...timeouts, ...stated(options.timeouts ?? {}) };
   const store = options.store ?? storeOfProcess(namespace);
   const secrets = resolveSecrets(options.secret, apiKey);
   const target = upstream === undefined ? undefined : splitUpstream(upstream.url);
@@ -225,12 +231,9 @@ export function resolveOptions(options: KeywayOptions): Settings {
     limits,
     scopes: createScopes(hashes, limits.global),
     callers: createRecent(10_000),
-    polls: createTokenBuckets(options.limits?.pollsPerSecond ?? 15, Date.now),
+    polls: createTokenBuckets(limits.pollsPerSecond, Date.now),
     tracker: createJobTracker(),
-    abandonment:
-      options.abandoned === "cancel"
-        ? createAbandonment(options.timeouts?.abandoned ?? timeouts.abandoned, () => settings)
-        : undefined,
+    abandonment: options.abandoned === "cancel" ? createAbandonment(times.abandoned, () => settings) : undefined,
     onSpend: options.onSpend,
     dryRun: options.dryRun ?? false,
     webhooks: resolveWebhooks(options.webhooks, secrets, target, log),
@@ -240,14 +243,16 @@ export function resolveOptions(options: KeywayOptions): Settings {
     askStore:
       options.store === undefined
         ? (question) => question(store)
-        : (question) => askInTime(async () => question(store), options.timeouts?.store ?? timeouts.store),
+        : (question) => askInTime(async () => question(store), times.store),
     forwardHeaders: options.forwardHeaders ?? [],
     trustProxy: options.trustProxy ?? 0,
     observe: options.observe,
     log,
+    said: new Map(),
+    droppedHeaders: new Set(),
     ownership: options.ownership ?? "caller",
     reauthorize: options.reauthorize ?? minute,
-    timeouts: { ...timeouts, ...stated(options.timeouts ?? {}) },
+    timeouts: times,
     maxBodyBytes: options.maxBodyBytes ?? 32 * 1024 * 1024,
     sockets: { maxMessageBytes: 64 * 1024 * 1024, deflate: false, ...stated(options.sockets ?? {}) },
     upstream: target,

@@ -1,7 +1,7 @@
 import { admit } from "./admission.ts";
 import { emptyAnswer, toAnswer, toProxyError } from "./answer.ts";
 import { type Addressed, readAddress, targetOf } from "./addressing.ts";
-import { type Call, namesJob, parseCall } from "./call.ts";
+import { type Call, callMethods, namesJob, parseCall } from "./call.ts";
 import { ProxyError, closingRefusal } from "./errors.ts";
 import { type HeaderList, valueOf } from "./head.ts";
 import type { Settings } from "./options.ts";
@@ -106,7 +106,7 @@ function preflight(door: Door, settings: Settings): Answer {
   const { headers } = door.head;
   const origin = valueOf(headers, "origin");
   if (origin === undefined || valueOf(headers, "access-control-request-method") === undefined) {
-    return emptyAnswer(204, [["allow", "GET, HEAD, POST, PUT, OPTIONS"]], door.head, settings);
+    return emptyAnswer(204, [["allow", [...callMethods, "OPTIONS"].join(", ")]], door.head, settings);
   }
   if (!settings.origins.includes(origin)) throw new ProxyError("forbidden_origin");
   return emptyAnswer(204, preflightHeaders(settings), door.head, settings);

@@ -43,7 +43,7 @@ function streamOf(bytes: Uint8Array): ReadableStream<Uint8Array> {
   return new Blob([new Uint8Array(bytes)]).stream();
 }
 
-export function toHeaders(list: HeaderList): Headers {
+function toHeaders(list: HeaderList): Headers {
   const headers = new Headers();
   for (const [name, value] of list) headers.append(name, value);
   return headers;

@@ -3,7 +3,6 @@ import type { Settings } from "./options.ts";
 
 /** What fails for every call alike is said once in a while. Milliseconds. */
 const lineEvery = 10_000;
-const lines = new WeakMap<Settings, Map<SparseLine, number>>();
 
 /** Lines of the log that a store which is down, or a stranger at the webhook door, would write for every call. */
 export type SparseLine = "settle" | (typeof codes)[number];
@@ -16,10 +15,8 @@ export function isSparse(code: ErrorCode): code is (typeof codes)[number] {
 }
 
 /** Whether it is time to say such a line again. */
-export function isDue(settings: Settings, line: SparseLine): boolean {
-  const said = lines.get(settings) ?? new Map<SparseLine, number>();
-  lines.set(settings, said);
-  const now = settings.now();
+export function isDue({ said, now: clock }: Pick<Settings, "said" | "now">, line: SparseLine): boolean {
+  const now = clock();
   if (Math.abs(now - (said.get(line) ?? Number.NEGATIVE_INFINITY)) < lineEvery) return false;
   said.set(line, now);
   return true;

@@ -25,8 +25,6 @@ export interface Trace {
   dropped(name: string): void;
 }
 
-const namedHeaders = new WeakMap<Settings, Set<string>>();
-
 export function createTrace(head: Head, settings: Settings): Trace {
   return new CallTrace(head, settings);
 }
@@ -78,11 +76,10 @@ class CallTrace implements Trace {
   }
 
   dropped(name: string): void {
-    const named = namedHeaders.get(this.#settings) ?? new Set<string>();
-    namedHeaders.set(this.#settings, named);
-    if (named.has(name) || named.size >= 100) return;
-    named.add(name);
-    this.#settings.log.warn(
+    const { droppedHeaders, log } = this.#settings;
+    if (droppedHeaders.has(name) || droppedHeaders.size >= 100) return;
+    droppedHeaders.add(name);
+    log.warn(
       `the header ${name.slice(0, 80)} did not cross to fal.ai; to let it, write forwardHeaders: ["${name.slice(0, 80)}"]`,
     );
   }

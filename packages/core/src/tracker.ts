@@ -1,7 +1,7 @@
 import { createRecent } from "./recent.ts";
 
 /** What fal.ai last said of a job. */
-export type JobState = "IN_QUEUE" | "IN_PROGRESS" | "COMPLETED";
+type JobState = "IN_QUEUE" | "IN_PROGRESS" | "COMPLETED";
 
 /** Follows jobs in this process by what passes through it, so that no store has to be asked on a poll. */
 export interface JobTracker {

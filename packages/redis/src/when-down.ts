@@ -8,10 +8,13 @@ import { type Admission, type Admitted, type Store, createMemoryStore } from "@k
 export type WhenDown = "refuse" | "memory" | "open";
 
 const lineEvery = 10_000;
+const mostUncounted = 100_000;
 
 /** A store that answers admissions itself while the other cannot, and settles what it let in. Everything else fails as before. */
 export function standInFor(redis: Store, whenDown: "memory" | "open"): Store {
   const memory = createMemoryStore();
+  /** Holds of calls that were let in uncounted and go on: nothing knows them, and they are not refused for it. */
+  const uncounted = new Set<string>();
   let said = Number.NEGATIVE_INFINITY;
 
   function tell(cause: unknown): void {
@@ -27,6 +30,7 @@ export function standInFor(redis: Store, whenDown: "memory" | "open"): Store {
     // An answer that came too late may have taken it in Redis too.
     if (hold !== undefined) redis.settle({ hold: hold.id }, "release").catch(() => undefined);
     if (whenDown === "memory") return memory.admit(admission);
+    if (hold !== undefined && uncounted.size < mostUncounted) uncounted.add(hold.id);
     return { ok: true, allowances: counters.map(({ max, windowMs }) => ({ remaining: max, resetMs: windowMs })) };
   }
 
@@ -40,16 +44,20 @@ export function standInFor(redis: Store, whenDown: "memory" | "open"): Store {
       }
     },
     async bind(hold, job, note, leaseMs, lists) {
+      uncounted.delete(hold);
       if (await memory.extend(hold, leaseMs, 0)) await memory.bind(hold, job, note, leaseMs);
       else await redis.bind(hold, job, note, leaseMs, lists);
     },
-    settle: async (name, outcome) => (await memory.settle(name, outcome)) ?? redis.settle(name, outcome),
+    async settle(name, outcome) {
+      if ("hold" in name && uncounted.delete(name.hold)) return null;
+      return (await memory.settle(name, outcome)) ?? redis.settle(name, outcome);
+    },
     async end(job, seconds) {
       const ended = await memory.end(job, seconds);
       return ended ?? ((await memory.get(job)) === null ? redis.end(job, seconds) : null);
     },
     extend: async (hold, leaseMs, micros) =>
-      (await memory.extend(hold, leaseMs, micros)) || redis.extend(hold, leaseMs, micros),
+      uncounted.has(hold) || (await memory.extend(hold, leaseMs, micros)) || redis.extend(hold, leaseMs, micros),
     correct: async (job, micros) => (await memory.correct(job, micros)) ?? redis.correct(job, micros),
     get: async (key) => (await memory.get(key)) ?? redis.get(key),
   };

@@ -177,7 +177,7 @@ export function origins(mount: Mount): void {
         expect(answer.status).toBe(status);
         expect(valueIn(answer.headers, "access-control-allow-origin")).toBe(status === 204 ? origin : undefined);
         if (status !== 204) continue;
-        expect(valueIn(answer.headers, "access-control-allow-methods")).toBe("GET, POST, PUT, DELETE, HEAD");
+        expect(valueIn(answer.headers, "access-control-allow-methods")).toBe("POST, GET, PUT, PATCH, DELETE, HEAD");
         const allowed = valueIn(answer.headers, "access-control-allow-headers")?.split(", ");
         const expected = [
           "x-fal-target-url",

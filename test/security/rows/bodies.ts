@@ -165,7 +165,7 @@ export const bodyRows: readonly (Row | Play)[] = [
     what: "a rule is not shown more than 1 MiB",
     options: { endpoints: ruled },
     send: { body: Buffer.alloc(mib + 1, " ") },
-    expect: { status: 413, up: 0 },
+    expect: { status: 413, code: "body_too_large", up: 0 },
   },
   {
     what: "a rule is asked before the rest of the query",

@@ -24,7 +24,7 @@ describe("a function", () => {
     ["true sends what it saw", () => true, '{"seed":9007199254740993, "x":1.0}', '{"seed":9007199254740993,"x":1.0}'],
     ["a new value is sent", () => ({ a: 1 }), "{}", '{"a":1}'],
     ["a changed copy keeps numbers", (input) => ({ ...Object(input), n: 1 }), '{"s":1.0}', '{"s":1.0,"n":1}'],
-    ["a promise is awaited", async () => true, "[1]", "[1]"],
+    ["a promise is awaited", async () => true, '{"a":[1]}', '{"a":[1]}'],
     ["what it sees is sent once", () => true, '{"a":1,"a":2}', '{"a":2}'],
     ["__proto__ is a name", () => true, '{"__proto__":{"a":1}}', '{"__proto__":{"a":1}}'],
   ])("%s", async (_name, rule, body, expected) => {
@@ -45,6 +45,9 @@ describe("a function", () => {
     ["a circle", cyclic, "{}", "input_rule_failed"],
     ["a body that is no JSON", () => true, "{", "invalid_json"],
     ["an empty body", () => true, "", "invalid_json"],
+    ["a list", () => true, "[1]", "input_refused"],
+    ["a number", () => true, "7", "input_refused"],
+    ["null as the body", () => true, "null", "input_refused"],
   ])("%s is refused", async (_name, rule, body, code) => {
     await expect(apply(rule, body)).rejects.toMatchObject({ code });
   });

@@ -26,11 +26,20 @@ export interface InputContext {
   readonly caller: { readonly id: string };
 }
 
+/** A model's input: a JSON object (fal docs, model APIs). What is in it, whoever calls has written. */
+export type Input = Readonly<Record<string, unknown>>;
+
 /**
  * Looks at an input before it may cost anything. A schema's output goes upstream. A function returns the input to send, `true` for
- * as it is, or `false` to refuse; an error that it throws refuses with the error's message.
+ * as it is, or `false` to refuse; an error that it throws refuses with the error's message. What is no object is refused before it.
  */
-export type InputRule = StandardSchema | ((input: unknown, context: InputContext) => unknown);
+export type InputRule = StandardSchema | ((input: Input, context: InputContext) => unknown);
+
+/** Throws `input_refused` where a body is JSON and no object. */
+export function checkInput(value: unknown): asserts value is Input {
+  if (typeof value !== "object" || value === null || Array.isArray(value))
+    throw new ProxyError("input_refused", { message: "The input must be a JSON object." });
+}
 
 /** What goes upstream: always what the rule saw, written anew, so that no second reading of the bytes is possible. */
 export async function applyInput(
@@ -61,6 +70,7 @@ async function askFunction(
   input: unknown,
   context: InputContext,
 ): Promise<unknown> {
+  checkInput(input);
   let answer: unknown;
   try {
     answer = await rule(input, context);

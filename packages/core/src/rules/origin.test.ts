@@ -164,7 +164,7 @@ describe("CORS", () => {
   });
   it("a preflight names methods and headers one by one", () => {
     const told = new Map(preflightHeaders(settings));
-    expect(told.get("access-control-allow-methods")).toBe("GET, POST, PUT, DELETE, HEAD");
+    expect(told.get("access-control-allow-methods")).toBe("POST, GET, PUT, PATCH, DELETE, HEAD");
     const allowed = told.get("access-control-allow-headers")?.split(", ");
     for (const name of [
       "x-fal-target-url",

@@ -1,3 +1,4 @@
+import { callMethods } from "../call.ts";
 import { ProxyError } from "../errors.ts";
 import { type Head, type Header, type HeaderList, countOf, valueOf } from "../head.ts";
 import type { Settings } from "../options.ts";
@@ -114,7 +115,7 @@ export function preflightHeaders(settings: Settings): readonly Header[] {
     ...settings.forwardHeaders,
   ];
   return [
-    ["access-control-allow-methods", "GET, POST, PUT, DELETE, HEAD"],
+    ["access-control-allow-methods", callMethods.join(", ")],
     ["access-control-allow-headers", allowed.join(", ")],
     ["access-control-max-age", "600"],
   ];

@@ -1,8 +1,9 @@
 import { ProxyError } from "../errors.ts";
 import type { Soon } from "../soon.ts";
+import { type Input, checkInput } from "./input.ts";
 
 /** Computes a price from the input, in US dollars. */
-export type PriceFunction = (input: unknown, context: { readonly endpoint: string }) => number | Promise<number>;
+export type PriceFunction = (input: Input, context: { readonly endpoint: string }) => number | Promise<number>;
 
 /**
  * What a call costs, in US dollars. It is set aside before the call and settled when the actual cost is known.
@@ -85,6 +86,7 @@ export function reserveOf({ reserve }: Price, input: unknown, endpoint: string):
 }
 
 async function askForPrice(reserve: PriceFunction, input: unknown, endpoint: string): Promise<Micros> {
+  checkInput(input);
   try {
     const usd = await reserve(input, { endpoint });
     if (isAmount(usd)) return toMicros(usd);

@@ -1,12 +1,12 @@
 import type { EndpointRule } from "./endpoint.ts";
-import type { InputContext, StandardSchema } from "./input.ts";
+import type { Input as AnyInput, InputContext, StandardSchema } from "./input.ts";
 import type { PriceOption } from "./price.ts";
 
 type InputOf<Types, Pattern> = Pattern extends keyof Types
   ? Types[Pattern] extends { readonly input: infer Input }
     ? Input
-    : unknown
-  : unknown;
+    : AnyInput
+  : AnyInput;
 
 /** A rule whose functions know the endpoint's input, as callers should send it: whoever calls may send anything. */
 export interface TypedRule<Input> extends Omit<EndpointRule, "input" | "price"> {
@@ -16,7 +16,7 @@ export interface TypedRule<Input> extends Omit<EndpointRule, "input" | "price"> 
     | ((input: Input, context: { readonly endpoint: string }) => number | Promise<number>);
 }
 
-/** The official client's endpoint ids lead to typed rules; for patterns the input is `unknown`. */
+/** The official client's endpoint ids lead to typed rules; for patterns it is any JSON object. */
 export type TypedEndpoints<Types, Pattern extends string> = {
   readonly [Name in Pattern]: TypedRule<InputOf<Types, Name>>;
 };
