@@ -228,13 +228,14 @@ describe("keyway serve", () => {
       const upstream: { url: string; key: string } = { url: "${recorded.url}", key: "${key}" };
       export default {
         authorize: ({ cookie }) => (cookie("session") === "ada" ? { id: "ada" } : null),
-        endpoints: ["never/**"],
+        endpoints: ["demo/**"],
+        port: 1,
         publicUrl: "https://app.example/from/file",
         upstream,
         log: true,
       } satisfies GatewayConfig;`;
     const gateway = start(["serve", "--public-url", "https://app.example/from/flag"], {
-      env: { FAL_KEY: key, KEYWAY_ENDPOINTS: "demo/**", KEYWAY_PORT: "0" },
+      env: { FAL_KEY: key, KEYWAY_PORT: "0" },
       files: { "keyway.config.ts": config },
     });
     const url = await gateway.line(/gateway is at (\S+)/);

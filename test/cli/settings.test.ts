@@ -166,6 +166,13 @@ const rows: readonly Row[] = [
     { ...withConfig("export default { authorize: () => null };"), env: settings },
   ],
   [
+    "two answers to what",
+    ["serve"],
+    2,
+    /^Keyway: what may be called is stated twice: take out KEYWAY_ENDPOINTS or --endpoints, or endpoints of .*\n$/,
+    { ...withConfig('export default { endpoints: { "demo/echo": { price: { perCall: 1 } } } };'), env: settings },
+  ],
+  [
     "no Redis URL",
     ["serve"],
     2,

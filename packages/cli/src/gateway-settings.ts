@@ -67,6 +67,10 @@ function toAuthorize(token: string | undefined, { authorize }: GatewayConfig): "
 }
 
 function toEndpoints(list: string | undefined, { endpoints }: GatewayConfig): KeywayOptions["endpoints"] {
+  if (list !== undefined && endpoints !== undefined)
+    throw invalidOption(
+      "what may be called is stated twice: take out KEYWAY_ENDPOINTS or --endpoints, or endpoints of the config file",
+    );
   if (list !== undefined) return list.trim() === "any" ? "any" : toList(list);
   if (endpoints !== undefined) return endpoints;
   throw invalidOption("nothing may be called yet. Add a line to the environment: KEYWAY_ENDPOINTS=fal-ai/flux/**");

@@ -15,6 +15,7 @@ const help = `keyway serve: a gateway to fal.ai that holds the key
   keyway serve [flags]
 
 Each setting is a flag, a variable of the environment, or a field of the config file; they count in this order.
+Who may call, what may be called and the store may be stated in one place only.
 
 ${describeSettings(settings)}
 
