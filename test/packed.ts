@@ -46,7 +46,7 @@ async function saysWhatIsMissing(): Promise<void> {
   }
   const { left, said } = start(["serve"], { ...three, KEYWAY_REDIS_URL: "redis://127.0.0.1:6379" });
   equal(await left, 2);
-  match(said(), /npm install ioredis/);
+  match(said(), /npm install @keyway\/cli ioredis/);
 }
 
 async function answersCalls(upstream: string): Promise<void> {

@@ -35,6 +35,6 @@ async function loadClient(): Promise<typeof Redis> {
   try {
     return (await import("ioredis")).Redis;
   } catch {
-    throw invalidOption("KEYWAY_REDIS_URL needs a package that is not installed: npm install ioredis");
+    throw invalidOption("KEYWAY_REDIS_URL needs the package ioredis beside this one: npm install @keyway/cli ioredis");
   }
 }
