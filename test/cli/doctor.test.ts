@@ -1,5 +1,6 @@
 import { spawnSync } from "node:child_process";
 import { type RequestListener, createServer } from "node:http";
+import type { AuthorizeContext, KeywayOptions } from "@keyway/core";
 import { createNodeProxy } from "@keyway/node";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { createAuthority } from "../certificates.ts";
@@ -36,11 +37,24 @@ async function serve(listener: RequestListener): Promise<string> {
   return `http://127.0.0.1:${port}/api/fal/proxy`;
 }
 
+/** As a proxy in front that knows nothing of WebSockets passes requests on. */
+function withoutUpgrades(listener: RequestListener): RequestListener {
+  return (request, response) => {
+    const lines = request.rawHeaders.join("\n").replaceAll(/^(?:connection|upgrade)\n.*\n/gim, "");
+    request.rawHeaders = lines.split("\n");
+    listener(request, response);
+  };
+}
+
 function answering(status: number, headers: Readonly<Record<string, string>> = {}, body = ""): RequestListener {
   return (request, response) => {
     request.resume();
     response.writeHead(status, headers).end(body);
   };
+}
+
+function byToken({ headers }: AuthorizeContext): { id: string } | null {
+  return headers.get("authorization") === `Bearer ${token}` ? { id: "ada" } : null;
 }
 
 const refusal = (code: string): string => JSON.stringify({ message: "no", detail: "no", code });
@@ -131,6 +145,37 @@ describe("keyway doctor", () => {
     ]);
     const [failed, wrong] = await examine([url], { KEYWAY_TOKEN: "another-token-01234" });
     expect([failed, wrong]).toEqual([1, expect.stringMatching(/fault +mount +the app does not know the token/)]);
+  });
+
+  it.each<[string, Partial<KeywayOptions>, RegExp]>([
+    ["everybody", { authorize: "public" }, /warning +mount +strangers are let in \(400 query_refused\)/],
+    ["everybody, on trial", { authorize: "public", dryRun: true }, /warning +mount +strangers are let in/],
+    ["its callers", { authorize: byToken }, /ok +mount +strangers are refused .*\n.*\nok +mount +callers are let in/],
+    ["its callers, on trial", { authorize: byToken, dryRun: true }, /\nok +mount +callers are let in/],
+  ])("an app that lets %s call anything passes nothing on", async (_who, options, says) => {
+    const upstream = await startUpstream();
+    onTestFinished(() => upstream.close());
+    const fal = always(404, { "content-type": "application/json" }, '{"detail":"Request not found"}');
+    upstream.answer(fal);
+    const proxy = createNodeProxy({ authorize: () => null, endpoints: "any", upstream: upstream.option, ...options });
+    onTestFinished(() => proxy.close().then(() => undefined));
+    const url = await serve(withoutUpgrades((request, response) => void proxy.handle(request, response)));
+    const [code, said] = await examine([url], { KEYWAY_TOKEN: token });
+    expect([code, said]).toEqual([0, expect.stringMatching(says)]);
+    expect(said).toMatch(/ok +mount +Keyway answers/);
+    expect(upstream.connections).toBe(0);
+  });
+
+  it("a gateway whose mount was left out of the URL, and an app that shuts down", async () => {
+    const { url } = await startGateway([], { env: leadTo(emulator) });
+    const [code, said] = await examine([new URL(url).origin]);
+    expect([code, said]).toEqual([
+      1,
+      expect.stringMatching(/fault +mount +Keyway's gateway has no mount at .*\n +mend: name the mount with its path/),
+    ]);
+    const closing = await serve(answering(503, { "cache-control": "no-store" }, refusal("closing")));
+    const [, other] = await examine([closing]);
+    expect(other).toMatch(/warning +mount +the app is shutting down/);
   });
 
   it.each<[string, RequestListener, RegExp, RegExp]>([

@@ -18,7 +18,8 @@ const help = `keyway doctor: looks at a setup, and says what to mend
 ${describeSettings(settings)}
 
 It looks at the key of this environment, and at a running app from outside: its mount, its WebSockets, its store, its webhook door, and
-where its calls go. Without --online nothing is sent to fal.ai. Nothing that it does costs money.
+where its calls go. Without --online it sends nothing to fal.ai, and the app passes nothing on; at most the webhook door fetches fal's
+public keys, to judge a forged delivery. Nothing that it does costs money.
 
 Exit codes: 0 no fault, 1 a fault was found, 2 a setting is wrong.`;
 

@@ -2,16 +2,18 @@ import { randomBytes } from "node:crypto";
 import { ask } from "./ask.ts";
 import { type Finding, ok, skipped, warning } from "./finding.ts";
 import type { Patient } from "./patient.ts";
-import { nobodysApp } from "./probes.ts";
+import { nobodysApp, refusedQuery } from "./probes.ts";
 
 /**
  * Does a WebSocket handshake reach the proxy? It is sent in a version that does not exist, which only the upgrade door answers with
- * 426 (RFC 6455, section 4.4) and nobody sends on: the HTTP door would answer as to any stranger.
+ * 426 (RFC 6455, section 4.4) and nobody sends on: the HTTP door would answer as to any stranger. Where a proxy in front makes a plain GET of
+ * it, the query keeps that from being sent on.
  */
 export async function checkUpgrade({ url }: Patient): Promise<readonly Finding[]> {
   if (url === undefined) return [skipped("no running app was named")];
   const at = new URL(url);
   at.pathname = `${url.pathname.replace(/\/$/, "")}/fal.run/${nobodysApp}/realtime`;
+  at.search = refusedQuery;
   const answer = await ask(at, {
     headers: {
       connection: "Upgrade",
