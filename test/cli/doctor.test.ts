@@ -130,7 +130,7 @@ describe("keyway doctor", () => {
     expect(said).toMatch(/warning +mount +strangers are let in \(403 endpoint_refused\)\n +mend: .*authorize/);
     expect(said).toMatch(/skipped +mount +whether callers are let in: set KEYWAY_TOKEN/);
     expect(said).toMatch(
-      /warning +upgrade +a WebSocket handshake arrives as a plain request .*\n +mend: .*proxy\.upgrade/,
+      /warning +upgrade +a WebSocket handshake arrives as a plain request .*\n +mend: .*proxy\.upgrade.* Next\.js .* SvelteKit .*: attachToServers\(keyway\); behind nginx/,
     );
     const { url } = await startGateway([], { env: leadTo(emulator) });
     const [code, other] = await examine([url], { KEYWAY_COOKIE: "session=ada" });

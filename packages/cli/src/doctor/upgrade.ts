@@ -4,6 +4,9 @@ import { type Finding, ok, skipped, warning } from "./finding.ts";
 import type { Patient } from "./patient.ts";
 import { nobodysApp, refusedQuery } from "./probes.ts";
 
+const attach =
+  'Express or Node: server.on("upgrade", proxy.upgrade); Next.js (instrumentation.ts) and SvelteKit (src/hooks.server.ts): attachToServers(keyway)';
+
 /**
  * Does a WebSocket handshake reach the proxy? It is sent in a version that does not exist, which only the upgrade door answers with
  * 426 (RFC 6455, section 4.4) and nobody sends on: the HTTP door would answer as to any stranger. Where a proxy in front makes a plain GET of
@@ -22,22 +25,19 @@ export async function checkUpgrade({ url }: Patient): Promise<readonly Finding[]
       "sec-websocket-key": randomBytes(16).toString("base64"),
     },
   });
-  if ("why" in answer)
-    return [
-      warning(`nobody answers WebSocket handshakes (${answer.why})`, 'write server.on("upgrade", proxy.upgrade)'),
-    ];
+  if ("why" in answer) return [warning(`nobody answers WebSocket handshakes (${answer.why})`, attach)];
   if (answer.code === "websocket_version") return [ok("WebSocket handshakes reach the proxy")];
   if (answer.code === undefined)
     return [
       warning(
         `something else answers WebSocket handshakes (${answer.status})`,
-        'write server.on("upgrade", proxy.upgrade) where the mount is, and let nobody before it take upgrades of other paths',
+        `${attach}; and let nobody before it take upgrades of other paths`,
       ),
     ];
   return [
     warning(
       `a WebSocket handshake arrives as a plain request (${answer.status} ${answer.code})`,
-      'write server.on("upgrade", proxy.upgrade); behind nginx: proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection "upgrade";',
+      `${attach}; behind nginx: proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection "upgrade";`,
     ),
   ];
 }
