@@ -97,6 +97,12 @@ describe("keyway doctor", () => {
     expect([code, said]).toEqual([exitCode, expect.stringMatching(says)]);
   });
 
+  it("from another machine no key is needed", async () => {
+    const { url } = await startGateway([], { env: leadTo(emulator) });
+    const [code, said] = await examine([url, "--online"], { FAL_KEY: "", KEYWAY_TOKEN: token });
+    expect([code, said]).toEqual([0, expect.stringMatching(/skipped +key +FAL_KEY is not set here, and need not be/)]);
+  });
+
   it.each([
     [401, /fault +key +fal\.ai refuses the key \(401\)/, 1],
     [404, /ok +key +fal\.ai does not refuse the key \(404\)/, 0],

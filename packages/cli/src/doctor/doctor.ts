@@ -45,7 +45,7 @@ export async function doctor(args: readonly string[]): Promise<0 | 1> {
 
 function checksOf(patient: Patient): readonly Check[] {
   return [
-    { name: "key", run: () => checkKey(patient.online) },
+    { name: "key", run: () => checkKey(patient) },
     { name: "mount", run: () => checkMount(patient) },
     { name: "upgrade", run: () => checkUpgrade(patient) },
     { name: "store", run: () => checkStore(patient.redisUrl) },

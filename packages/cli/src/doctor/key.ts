@@ -1,18 +1,26 @@
 import { ProxyError, createKeyway, keyFromEnvironment } from "@keyway/core";
 import { ask } from "./ask.ts";
 import { type Finding, fault, note, ok, skipped, warning } from "./finding.ts";
+import type { Patient } from "./patient.ts";
 import { nobodysStatus } from "./probes.ts";
 
 const makeOne = "make a key at https://fal.ai/dashboard/keys and set FAL_KEY=<key id>:<key secret> on the server";
 
 /** Is there a key, does it look like one, and, when asked for, does fal.ai take it? It is shown nowhere. */
-export async function checkKey(online: boolean): Promise<readonly Finding[]> {
+export async function checkKey({ online, url }: Patient): Promise<readonly Finding[]> {
   const key = keyFromEnvironment();
   const wrong = whyWrong(key);
   if (wrong !== undefined) return [wrong];
   const upstream = upstreamOf(key);
   if (upstream !== undefined) return [note(upstream)];
-  if (key === undefined) return [fault("FAL_KEY is not set here", makeOne)];
+  if (key === undefined)
+    return [
+      url === undefined
+        ? fault("FAL_KEY is not set here", makeOne)
+        : skipped(
+            "FAL_KEY is not set here, and need not be: the key of the app that was named is its own, and is not looked at",
+          ),
+    ];
   const shape = /^[^:]+:[^:]+$/.test(key)
     ? ok("FAL_KEY is set and has the shape of a key")
     : warning("FAL_KEY is set, but a key is two parts with a colon between them", makeOne);

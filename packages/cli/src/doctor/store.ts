@@ -7,7 +7,11 @@ const slow = 50;
 /** Is the shared store there and quick enough? */
 export async function checkStore(redisUrl: string | undefined): Promise<readonly Finding[]> {
   if (redisUrl === undefined)
-    return [note("KEYWAY_REDIS_URL is not set: limits are counted in memory, which is right for one process alone")];
+    return [
+      note(
+        "KEYWAY_REDIS_URL is not set here; without a shared store limits are counted in memory, which is right for one process alone",
+      ),
+    ];
   const { store, close } = await openSharedStore(redisUrl, undefined);
   try {
     await store.get("keyway:2:doctor");
