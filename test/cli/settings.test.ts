@@ -17,9 +17,10 @@ const rows: readonly Row[] = [
   ["an unknown command", ["serv"], 2, /^Keyway: there is no command serv: there are serve, emulator and doctor\.\n$/],
   ["--help", ["--help"], 0, /Exit codes: 0 fine/],
   ["serve --help", ["serve", "--help"], 0, /KEYWAY_TOKEN .*Exit codes: 0 ended by a signal/s],
-  ["doctor --help", ["doctor", "--help"], 0, /--online .*Exit codes: 0 no fault/s],
+  ["doctor --help", ["doctor", "--help"], 0, /FAL_KEY .*--online .*Exit codes: 0 no fault/s],
   ["emulator --help", ["emulator", "--help"], 0, /^keyway emulator: a local fal\.ai.*Exit codes: 0 /s],
   ["--version", ["--version"], 0, /^\d+\.\d+\.\d+\n$/],
+  ["-v", ["-v"], 0, /^\d+\.\d+\.\d+\n$/],
   [
     "no key",
     ["serve"],

@@ -39,6 +39,7 @@ async function runNamed(command: string | undefined, args: readonly string[]): P
       console.log(help);
       return 0;
     case "--version":
+    case "-v":
       console.log(readVersion());
       return 0;
     case undefined:

@@ -51,7 +51,12 @@ export const serveSettings: Readonly<Record<ServeSetting, Setting>> = {
     help: "default: the path of the public URL, else /api/fal/proxy",
   },
   origins: { flag: "origins", env: ["KEYWAY_ORIGINS"], value: "<list>", help: "other origins whose pages may call" },
-  trustProxy: { flag: "trust-proxy", env: ["KEYWAY_TRUST_PROXY"], value: "<hops>", help: "reverse proxies in front" },
+  trustProxy: {
+    flag: "trust-proxy",
+    env: ["KEYWAY_TRUST_PROXY"],
+    value: "<hops>",
+    help: "how many reverse proxies are in front",
+  },
   dailyRequests: {
     flag: "daily-requests",
     env: ["KEYWAY_DAILY_REQUESTS"],
@@ -64,7 +69,10 @@ export const serveSettings: Readonly<Record<ServeSetting, Setting>> = {
     value: "<amount>",
     help: "US dollars a day, for all together; needs prices in the config",
   },
-  redis: { env: ["KEYWAY_REDIS_URL"], help: "limits and money in Redis: rediss://…; needs the package ioredis" },
+  redis: {
+    env: ["KEYWAY_REDIS_URL"],
+    help: "limits and money in Redis: rediss://…; needs ioredis: npm install @keyway/cli ioredis",
+  },
   tlsCert: { flag: "tls-cert", env: ["KEYWAY_TLS_CERT"], value: "<file>", help: "certificate chain, PEM" },
   tlsKey: { flag: "tls-key", env: ["KEYWAY_TLS_KEY"], value: "<file>", help: "its private key, PEM" },
   drain: {
@@ -74,5 +82,5 @@ export const serveSettings: Readonly<Record<ServeSetting, Setting>> = {
     help: "how long open calls may go on after SIGTERM; default 30",
   },
   log: { flag: "log", env: ["KEYWAY_LOG"], help: "one line of JSON per decision and finished call" },
-  dev: { flag: "dev", env: [], help: "to try it on this machine; so does NODE_ENV=development" },
+  dev: { flag: "dev", env: [], help: "for trying it on this machine; NODE_ENV=development is the same" },
 };

@@ -2,7 +2,7 @@ import { invalidOption } from "@keyway/core";
 import { type Arguments, type Setting } from "../flags.ts";
 import { type Answered, type Question, type Unanswered, ask } from "./ask.ts";
 
-type DoctorSetting = "url" | "token" | "cookie" | "webhook" | "redis" | "online";
+type DoctorSetting = "url" | "key" | "token" | "cookie" | "webhook" | "redis" | "online";
 
 /** Where `keyway doctor` takes each of its settings from. */
 export const doctorSettings: Readonly<Record<DoctorSetting, Setting>> = {
@@ -12,6 +12,7 @@ export const doctorSettings: Readonly<Record<DoctorSetting, Setting>> = {
     value: "<url>",
     help: "the running app's mount: https://app.example/api/fal/proxy",
   },
+  key: { env: ["FAL_KEY"], help: "fal's key; beside a URL it may be missing" },
   token: { env: ["KEYWAY_TOKEN"], help: "what the app lets in as Authorization: Bearer" },
   cookie: { env: ["KEYWAY_COOKIE"], help: "what the app lets in as Cookie" },
   webhook: {
@@ -20,7 +21,7 @@ export const doctorSettings: Readonly<Record<DoctorSetting, Setting>> = {
     value: "<url>",
     help: "default: /api/fal/webhook of the same origin",
   },
-  redis: { env: ["KEYWAY_REDIS_URL"], help: "the shared store" },
+  redis: { env: ["KEYWAY_REDIS_URL"], help: "the shared store, asked from here" },
   online: {
     flag: "online",
     env: [],
