@@ -1,7 +1,7 @@
 import { resolveKey } from "./api-key.ts";
 import type { Decided, Seen } from "./admission.ts";
 import { ProxyError } from "./errors.ts";
-import { type Admitted, createExchange } from "./exchange.ts";
+import { type AdmittedCall, createExchange } from "./exchange.ts";
 import type { HeaderList } from "./head.ts";
 import { type JobOrigin, settleHold } from "./job.ts";
 import type { Settings } from "./options.ts";
@@ -39,7 +39,7 @@ async function giveBack(hold: Hold | undefined, error: unknown, settings: Settin
   throw error;
 }
 
-type Gathered = Pick<Admitted, "body" | "apiKey" | "hold" | "price" | "more"> & Originated;
+type Gathered = Pick<AdmittedCall, "body" | "apiKey" | "hold" | "price" | "more"> & Originated;
 
 function assemble(decided: Decided, gathered: Gathered): Exchange {
   const { door, settings, trace, call, caller, falRequestId, form, base } = decided;

@@ -35,7 +35,7 @@ import { contentLength, rewritesAnswer, upstreamRequest } from "./upstream-reque
  * object literal whose objects outlive collections, because many calls are open, is made in V8's old generation from then on: there it
  * outlives its call, and with it all that it leads to.
  */
-export class Admitted {
+export class AdmittedCall {
   readonly door: Door;
   readonly call: Call;
   readonly caller: KnownCaller;
@@ -61,7 +61,7 @@ export class Admitted {
   /** Whether a new job's result is to be delivered to the app. */
   readonly delivers: boolean;
 
-  constructor(given: Admitted) {
+  constructor(given: AdmittedCall) {
     this.door = given.door;
     this.call = given.call;
     this.caller = given.caller;
@@ -83,8 +83,8 @@ export class Admitted {
 }
 
 /** Turns an admitted call into the exchange that a transport carries out. */
-export function createExchange(admitted: Admitted): Exchange {
-  return new CallExchange(new Admitted(admitted));
+export function createExchange(admitted: AdmittedCall): Exchange {
+  return new CallExchange(new AdmittedCall(admitted));
 }
 
 /** A class, because every call makes one, and one with closures is ten objects more. */
@@ -94,7 +94,7 @@ class CallExchange implements Exchange {
   readonly whenCallerLeaves: Exchange["whenCallerLeaves"];
   readonly finishWithin: number;
   readonly meter: Meter | undefined;
-  readonly #admitted: Admitted;
+  readonly #admitted: AdmittedCall;
   #upstream: UpstreamHead | undefined = undefined;
   #job: SealedJob | undefined;
   #refusal: ProxyError | undefined = undefined;
@@ -103,7 +103,7 @@ class CallExchange implements Exchange {
   #kept: "nothing" | "a mark" | "an answer" = "nothing";
   #ended = false;
 
-  constructor(admitted: Admitted) {
+  constructor(admitted: AdmittedCall) {
     const { call, settings, job } = admitted;
     this.up = upstreamRequest(admitted);
     this.whenCallerLeaves = call.kind === "submit" || call.kind === "cancel" ? "finish" : "abort";
@@ -194,7 +194,7 @@ class CallExchange implements Exchange {
  * Renews the lease of what a call holds as long as nobody knows how long that takes: while its body comes, before its answer begins, and
  * until it ends. An open stream or socket has its meter for that.
  */
-function keepLease({ hold, call, body, settings }: Admitted): ReturnType<typeof setInterval> | undefined {
+function keepLease({ hold, call, body, settings }: AdmittedCall): ReturnType<typeof setInterval> | undefined {
   if (hold === undefined || (body !== "stream" && !isOpen(call))) return undefined;
   const { id, leaseMs } = hold;
   const renew = async (): Promise<unknown> => settings.askStore((store) => store.extend(id, leaseMs, 0));
@@ -211,7 +211,7 @@ function unansweredSubmit(door: Door, settings: Settings): Answer {
 }
 
 /** Seals a new job to its caller and ties what it holds to it. */
-function bindSubmission(submission: Submission | undefined, admitted: Admitted): Soon<SealedJob | undefined> {
+function bindSubmission(submission: Submission | undefined, admitted: AdmittedCall): Soon<SealedJob | undefined> {
   const { call, origin, settings } = admitted;
   if (submission === undefined) {
     // Without an id the job exists, but nobody could ever ask for it by a name of ours.
@@ -229,7 +229,7 @@ function bindSubmission(submission: Submission | undefined, admitted: Admitted):
   });
 }
 
-function bindJob(note: JobNote, { caller, delivers, hold, settings }: Admitted): Soon<void> {
+function bindJob(note: JobNote, { caller, delivers, hold, settings }: AdmittedCall): Soon<void> {
   const { jobLease } = settings.timeouts;
   return andThen(listsOf(caller, delivers, settings), (lists) => {
     if (hold === undefined && lists.length === 0) return undefined;

@@ -2,7 +2,7 @@ export { type Keyway, type OpenedJob, type SubmitOptions, type Usage, createKeyw
 export type { KeywayOptions, Timeouts } from "./options.ts";
 export { type ApiKeyOption, keyFromEnvironment } from "./api-key.ts";
 export type { FetchContext } from "./web-door.ts";
-export { type ErrorCode, ProxyError, invalidOption, listErrors } from "./errors.ts";
+export { ProxyError, closingRefusal, invalidOption, listErrors, type ErrorCode } from "./errors.ts";
 export type { Authorization, Authorize, AskedCall, AuthorizeContext, Caller } from "./rules/caller.ts";
 export type { EndpointRule, EndpointsOption } from "./rules/endpoint.ts";
 export { type TypedEndpoints, type TypedRule, typedEndpoints } from "./rules/typed-endpoints.ts";

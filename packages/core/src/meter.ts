@@ -1,5 +1,5 @@
 import type { Call } from "./call.ts";
-import type { Admitted } from "./exchange.ts";
+import type { AdmittedCall } from "./exchange.ts";
 import { type Head, type HeaderList, valueOf } from "./head.ts";
 import type { Settings } from "./options.ts";
 import { type Asker, type KnownCaller, identifyCaller } from "./rules/caller.ts";
@@ -10,7 +10,7 @@ import type { Hold } from "./store.ts";
 
 const minute = 60_000;
 
-type Metered = Pick<Admitted, "call" | "caller" | "hold" | "price" | "job" | "more" | "settings"> & {
+type Metered = Pick<AdmittedCall, "call" | "caller" | "hold" | "price" | "job" | "more" | "settings"> & {
   readonly door: Asker;
 };
 

@@ -1,4 +1,4 @@
-import type { Admitted } from "./exchange.ts";
+import type { AdmittedCall } from "./exchange.ts";
 import type { Head, HeaderList } from "./head.ts";
 import { laterHead, meterOf } from "./meter.ts";
 import type { OpenSocket } from "./seam.ts";
@@ -7,7 +7,7 @@ import { settleCall } from "./settlement.ts";
 const agreed = { status: 101, headers: [] };
 
 /** A socket is open for hours: of its handshake it keeps what the app is asked with again, in little room. */
-export function openSocket(admitted: Admitted): OpenSocket {
+export function openSocket(admitted: AdmittedCall): OpenSocket {
   const { call, caller, hold, price, settings, trace } = admitted;
   const door = { head: packHead(laterHead(admitted.door.head, admitted.more)), native: admitted.door.native };
   const { waitUntil } = admitted.door;

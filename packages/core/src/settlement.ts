@@ -1,4 +1,4 @@
-import type { Admitted } from "./exchange.ts";
+import type { AdmittedCall } from "./exchange.ts";
 import type { AskedJob } from "./job-queue.ts";
 import { endJob, jobKey, nameOf, secondsOf, settleHold } from "./job.ts";
 import type { Meter } from "./meter.ts";
@@ -10,7 +10,7 @@ import type { SealedJob } from "./submission.ts";
 
 /** Charges or releases what the call was worth. Undefined when there is nothing to do. */
 export function settleCall(
-  { call, caller, hold, price, settings }: Pick<Admitted, "call" | "caller" | "hold" | "price" | "settings">,
+  { call, caller, hold, price, settings }: Pick<AdmittedCall, "call" | "caller" | "hold" | "price" | "settings">,
   ending: Ending,
   upstream: UpstreamHead | undefined,
   job: SealedJob | undefined,

@@ -1,6 +1,6 @@
 import { type Call, isSafe } from "./call.ts";
 import { ProxyError } from "./errors.ts";
-import type { Admitted } from "./exchange.ts";
+import type { AdmittedCall } from "./exchange.ts";
 import { type Header, type HeaderList, valueOf } from "./head.ts";
 import { endJob } from "./job.ts";
 import { chainRewriters, createRewriter, tapRewriter } from "./rewrite.ts";
@@ -12,7 +12,7 @@ import { type HeardState, StateReader } from "./tracker.ts";
 import { readsAnswer, rewritesAnswer } from "./upstream-request.ts";
 
 /** Answers of upstream that must not reach the caller. */
-export function refuseUpstream({ status, headers }: UpstreamHead, admitted: Admitted): ProxyError | undefined {
+export function refuseUpstream({ status, headers }: UpstreamHead, admitted: AdmittedCall): ProxyError | undefined {
   const { call } = admitted;
   if (call.kind === "realtime") return refuseHandshake(status);
   if (status < 200 || status > 599) {
@@ -45,7 +45,7 @@ function refuseHandshake(status: number): ProxyError | undefined {
 const collected = { collect: 1024 * 1024 };
 
 /** How upstream's answer is passed on. */
-export function passHead(up: UpstreamHead, admitted: Admitted): AnswerHead {
+export function passHead(up: UpstreamHead, admitted: AdmittedCall): AnswerHead {
   const { call, job } = admitted;
   const { status } = up;
   const empty = call.method === "HEAD" || status === 204 || status === 205 || status === 304;
@@ -63,7 +63,7 @@ export function passHead(up: UpstreamHead, admitted: Admitted): AnswerHead {
   return new PassedHead(status, headers, body, isEventStream(call, up.headers));
 }
 
-/** A class for the reason that is given at {@link Admitted}. */
+/** A class for the reason that is given at {@link AdmittedCall}. */
 class PassedHead implements AnswerHead {
   readonly status: number;
   readonly headers: HeaderList;
@@ -79,7 +79,7 @@ class PassedHead implements AnswerHead {
 }
 
 /** Status answers are rewritten where ids are sealed or URLs must lead back to us, and listened to for the job's end. */
-function bodyRewriter(admitted: Admitted, job: SealedJob, status: number): Rewriter | undefined {
+function bodyRewriter(admitted: AdmittedCall, job: SealedJob, status: number): Rewriter | undefined {
   const { call, base } = admitted;
   if (call.kind !== "status" && call.kind !== "status-stream") return undefined;
   const rewriter = rewritesAnswer(admitted) ? statusRewriter(call, job, base) : undefined;
@@ -88,7 +88,7 @@ function bodyRewriter(admitted: Admitted, job: SealedJob, status: number): Rewri
   return tapRewriter(reader, rewriter);
 }
 
-function hear({ state, seconds }: HeardState, { settings, door }: Admitted, job: SealedJob): void {
+function hear({ state, seconds }: HeardState, { settings, door }: AdmittedCall, job: SealedJob): void {
   if (state === "COMPLETED") settings.abandonment?.over(job.from);
   if (settings.tracker.see(job.from, state)) door.waitUntil(endJob(job.from, seconds, settings));
 }
@@ -104,7 +104,7 @@ function statusRewriter(call: Call, job: SealedJob, base: string | undefined): R
 /** The headers of a passed answer: upstream's that may cross, and ours. */
 export function passHeaders(
   headers: HeaderList,
-  { call, settings, door, more }: Admitted,
+  { call, settings, door, more }: AdmittedCall,
   rewrite: AnswerRewrite,
 ): Header[] {
   const streaming = isEventStream(call, headers);

@@ -1,5 +1,5 @@
 import { type Call, isSafe, namesJob, renderCall } from "./call.ts";
-import type { Admitted } from "./exchange.ts";
+import type { AdmittedCall } from "./exchange.ts";
 import { type Header, type HeaderList, valueOf } from "./head.ts";
 import type { Settings } from "./options.ts";
 import { takesBody } from "./rules/body.ts";
@@ -7,11 +7,11 @@ import { requestHeaders } from "./rules/headers.ts";
 import type { UpstreamRequest } from "./seam.ts";
 
 /** The request that an admitted call sends to fal.ai. */
-export function upstreamRequest(admitted: Admitted): UpstreamRequest {
+export function upstreamRequest(admitted: AdmittedCall): UpstreamRequest {
   return new CallRequest(admitted);
 }
 
-/** A class for the reason that is given at {@link Admitted}. */
+/** A class for the reason that is given at {@link AdmittedCall}. */
 class CallRequest implements UpstreamRequest {
   readonly method: string;
   readonly origin: string;
@@ -22,7 +22,7 @@ class CallRequest implements UpstreamRequest {
   readonly repeatable: boolean;
   readonly timeouts: UpstreamRequest["timeouts"];
 
-  constructor(admitted: Admitted) {
+  constructor(admitted: AdmittedCall) {
     const { call, settings, door, apiKey, body, job } = admitted;
     const { upstream } = settings;
     const path = renderCall(call, job?.from, admitted.query);
@@ -48,7 +48,7 @@ function timeoutsOf({ kind }: Call, { timeouts }: Settings): UpstreamRequest["ti
   };
 }
 
-function headersFor(admitted: Admitted, given: HeaderList, apiKey: string): Header[] {
+function headersFor(admitted: AdmittedCall, given: HeaderList, apiKey: string): Header[] {
   const { call, settings, trace, body, door } = admitted;
   const headers = requestHeaders(given, settings.forwardHeaders, takesBody(call), (name) => trace.dropped(name));
   const sent = body instanceof Uint8Array ? headers.filter(([name]) => name !== "content-length") : headers;
@@ -60,12 +60,12 @@ function headersFor(admitted: Admitted, given: HeaderList, apiKey: string): Head
 }
 
 /** Whether the answer's bytes have to be changed: ids sealed, URLs led back to us. */
-export function rewritesAnswer({ call, origin, base }: Pick<Admitted, "call" | "origin" | "base">): boolean {
+export function rewritesAnswer({ call, origin, base }: Pick<AdmittedCall, "call" | "origin" | "base">): boolean {
   return namesJob(call) && (origin.owned || base !== undefined);
 }
 
 /** Whether the answer's bytes are looked at: to change them, to learn a new job's id, or to hear of a job's end. */
-export function readsAnswer(admitted: Pick<Admitted, "call" | "origin" | "base" | "hold">): boolean {
+export function readsAnswer(admitted: Pick<AdmittedCall, "call" | "origin" | "base" | "hold">): boolean {
   const { kind } = admitted.call;
   const tells = kind === "status" || kind === "status-stream" || (kind === "submit" && admitted.hold !== undefined);
   return tells || rewritesAnswer(admitted);

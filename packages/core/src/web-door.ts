@@ -22,7 +22,7 @@ export interface FetchContext {
   readonly waitUntil?: ((work: Promise<unknown>) => void) | undefined;
 }
 
-/** The caller's side of a Request. A class for the reason that is given at `Admitted`, and so is its head. */
+/** The caller's side of a Request. A class for the reason that is given at `AdmittedCall`, and so is its head. */
 export class WebDoor implements Door {
   readonly head: Head;
   readonly native: unknown;

@@ -3,7 +3,7 @@ import type { Sender } from "./sender.ts";
 
 /**
  * One exchange of the web transport under way: what was counted, and the switch that ends it. It listens to the caller's signal itself: when
- * he leaves, upstream is closed, at once or after the time that a submit or cancel is given. A class for the reason that is given at `Admitted`.
+ * he leaves, upstream is closed, at once or after the time that a submit or cancel is given. A class for the reason that is given at `AdmittedCall`.
  */
 export class Run implements EventListenerObject {
   readonly exchange: Exchange;

@@ -1,7 +1,7 @@
 import { Agent as HttpAgent, type ClientRequest, type IncomingMessage, request as requestHttp } from "node:http";
 import { Agent as HttpsAgent, request as requestHttps } from "node:https";
 import type { Duplex } from "node:stream";
-import { type Answer, type Ending, type Exchange, type Head, ProxyError } from "@keyway/core";
+import { type Answer, type Ending, type Exchange, type Head, ProxyError, closingRefusal } from "@keyway/core";
 import { type Early, isGone } from "./early.ts";
 import { answerProblem, handshakeHeaders, switchingProtocols } from "./handshake.ts";
 import { ReceivedHead, toFlat, toHeaderList } from "./head.ts";
@@ -27,7 +27,7 @@ export function dial(handshake: Handshake): void {
   const request = openRequest(handshake);
   let over = false;
   let sent = false;
-  const entry = { server, cut: () => void request.destroy(new ProxyError("closing")), place: -1 };
+  const entry = { server, cut: () => void request.destroy(closingRefusal()), place: -1 };
   const late = (): void => void request.destroy(timeoutError());
   let deadline = setTimeout(late, up.timeouts.connect);
 

@@ -12,7 +12,7 @@ export function toHead(
   return new RequestHead(req, mount, upgrade, base + (req.originalUrl ?? req.url ?? "/"));
 }
 
-/** A class for the reason that is given at `Admitted` of the core. */
+/** A class for the reason that is given at `AdmittedCall` of the core. */
 class RequestHead implements Head {
   readonly method: string;
   readonly path: string;

@@ -78,7 +78,7 @@ function endLingering(req: IncomingMessage): void {
   if (!req.complete) setTimeout(() => req.complete || req.destroy(), lingering).unref();
 }
 
-/** A class for the reason that is given at `Admitted` of the core. */
+/** A class for the reason that is given at `AdmittedCall` of the core. */
 class RequestDoor implements Door {
   readonly head: Door["head"];
   readonly native: unknown;

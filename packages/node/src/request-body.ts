@@ -85,7 +85,7 @@ export function collectBody(req: IncomingMessage, limits: BodyLimits): Promise<U
   });
 }
 
-/** A class for the reason that is given at `Admitted` of the core. */
+/** A class for the reason that is given at `AdmittedCall` of the core. */
 class Collector implements Follower {
   readonly #parts: Buffer[] = [];
   readonly #resolve: (body: Uint8Array) => void;

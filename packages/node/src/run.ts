@@ -12,7 +12,7 @@ export type Body = Readable | Uint8Array | null;
 
 /**
  * One exchange on its way, which is also what undici tells of it. Whoever ends it first, ends it: see {@link Run.finish}. A class for the
- * reason that is given at `Admitted` of the core.
+ * reason that is given at `AdmittedCall` of the core.
  */
 export class Run implements Dispatcher.DispatchHandler {
   readonly exchange: Exchange;

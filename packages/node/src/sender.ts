@@ -80,7 +80,7 @@ async function toBody(
 /** How much of an answer is taken from upstream before the caller asks for it. */
 const readAhead = new ByteLengthQueuingStrategy({ highWaterMark: 64 * 1024 });
 
-/** One request on its way. A class, and a listener of the signal itself, for the reason that is given at `Admitted` of the core. */
+/** One request on its way. A class, and a listener of the signal itself, for the reason that is given at `AdmittedCall` of the core. */
 class UpstreamExchange implements Dispatcher.DispatchHandler, EventListenerObject {
   readonly #method: string;
   readonly #signal: AbortSignal;

@@ -75,7 +75,7 @@ const answering: ReadonlySet<string> = new Set(answerHeaderNames);
 
 /**
  * The headers to send upstream, without the key: repeats are joined as RFC 9110, section 5.3 has it. Filtered and not pushed into a
- * literal, for the reason that is given at `Admitted`; so are those of answers.
+ * literal, for the reason that is given at `AdmittedCall`; so are those of answers.
  */
 export function requestHeaders(
   headers: HeaderList,

@@ -22,15 +22,19 @@ export const keyway = createKeyway({
     const user = verifyToken(bearerOf(headers.get("authorization")) ?? cookie("session"));
     return user === undefined ? null : callerOf(user);
   },
-  // The first pattern that fits counts. Two cost something here, in US dollars, so that the page can show budgets; in your app write
-  // what your models cost at fal.ai, or ask for it with loadPrices().
+  // The first pattern that fits counts, and nothing else may be called. Prices are in US dollars: write what your models cost at fal.ai,
+  // or ask for it with loadPrices(). The demo's are free but for one, so that the page can show budgets.
   // Real time goes through this app; "token" also lets a page connect to fal.ai by itself, where limits do not reach.
   endpoints: {
     "demo/realtime": { price: free, realtime: "token" },
     "demo/poster": { price: { perUnit: 0.01 } },
     "demo/**": { price: free },
+    // What the page calls with a key of yours.
     "fal-ai/fast-lightning-sdxl": { price: { perUnit: 0.01 } },
-    "fal-ai/**": { price: free, realtime: "token" },
+    "fal-ai/flux/schnell": { price: { perUnit: 0.003 } },
+    "fal-ai/flux/dev": { price: { perUnit: 0.025 } },
+    "fal-ai/flux/dev/image-to-image": { price: { perUnit: 0.03 } },
+    "fal-ai/fast-lcm-diffusion": { price: { perMinute: 0.05 }, realtime: "token" },
   },
   limits: {
     caller: { budget: { usd: 1, per: "day" } },
