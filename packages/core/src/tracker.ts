@@ -42,7 +42,7 @@ export interface HeardState {
 const stateSyntax = /^(?:data:)?\s*\{.{0,100}?"status"\s*:\s*"(IN_QUEUE|IN_PROGRESS|COMPLETED)"/;
 const longestStart = 200;
 /** A number is whole when something else follows. */
-const secondsSyntax = /"inference_time"\s*:\s*([0-9][0-9.eE+-]*)[^0-9.eE+-]/g;
+const secondsSyntax = /^"inference_time"\s*:\s*([0-9][0-9.eE+-]*)[^0-9.eE+-]/;
 const longestSeconds = 100;
 
 /**
@@ -52,6 +52,7 @@ const longestSeconds = 100;
 export class StateReader {
   readonly #hear: (heard: HeardState) => void;
   #start = "";
+  #state: JobState | undefined = undefined;
   #tail = "";
   #seconds: number | undefined = undefined;
 
@@ -66,22 +67,27 @@ export class StateReader {
       this.end();
       begin = end + 1;
     }
-    this.#read(text.slice(begin));
+    this.#read(begin === 0 ? text : text.slice(begin));
   }
 
   /** The answer ends here, or the line does. */
   end(): void {
-    const state = stateSyntax.exec(this.#start)?.[1] as JobState | undefined;
-    if (state !== undefined) this.#hear({ state, seconds: state === "COMPLETED" ? this.#seconds : undefined });
+    const [state, seconds] = [this.#state, this.#seconds];
     this.#start = this.#tail = "";
-    this.#seconds = undefined;
+    this.#state = this.#seconds = undefined;
+    if (state !== undefined) this.#hear({ state, seconds });
   }
 
   #read(piece: string): void {
-    if (this.#start.length < longestStart) this.#start += piece.slice(0, longestStart - this.#start.length);
+    if (this.#start.length < longestStart) {
+      this.#start += piece.slice(0, longestStart - this.#start.length);
+      this.#state = stateSyntax.exec(this.#start)?.[1] as JobState | undefined;
+    }
+    if (this.#state !== "COMPLETED") return;
     const text = this.#tail + piece;
-    for (const [, seconds] of text.matchAll(secondsSyntax))
-      if (Number.isFinite(Number(seconds))) this.#seconds = Number(seconds);
+    const at = text.lastIndexOf('"inference_time"');
+    const seconds = at < 0 ? undefined : secondsSyntax.exec(text.slice(at, at + longestSeconds))?.[1];
+    if (Number.isFinite(Number(seconds))) this.#seconds = Number(seconds);
     this.#tail = text.slice(-longestSeconds);
   }
 }
