@@ -112,7 +112,7 @@ const pausedFor = 365 * 24 * 3_600_000;
  * export const keyway = createKeyway({
  *   authorize: async ({ cookie }) => await userOfSession(cookie("session")),
  *   endpoints: ["fal-ai/flux/**"],
- *   publicUrl: "https://app.example/api/fal/proxy",
+ *   publicUrl: process.env.PUBLIC_URL, // https://app.example/api/fal/proxy, in production
  * });
  */
 export function createKeyway(options: KeywayOptions): Keyway {

@@ -46,7 +46,7 @@ export interface Timeouts {
   readonly socketIdle: number;
   /** A socket whose reader takes nothing. Default 60 s. */
   readonly socketStall: number;
-  /** Both sides of a socket parting after a close frame. Default 5 s. */
+  /** The closing handshake of a socket (RFC 6455, section 7). Default 5 s. */
   readonly socketClose: number;
   /** `authorize`. Default 10 s. */
   readonly authorize: number;
@@ -87,7 +87,7 @@ export interface KeywayOptions {
   readonly secret?: string | readonly string[] | undefined;
   /** Other origins whose pages may call, such as `https://app.example`. Default none. */
   readonly origins?: readonly string[] | undefined;
-  /** Rates, places and money per caller and for all. Default: generous for a caller (6,000 calls a minute, 1,000 jobs and 2,000 streams at once), none for all. */
+  /** Rates, open jobs and streams, and money per caller and for all. Default: generous for a caller (6,000 calls a minute, 1,000 jobs and 2,000 streams at once), none for all. */
   readonly limits?: LimitsOption | undefined;
   /**
    * Whether callers may get fal tokens where an endpoint's rule says nothing. `"proxied"` (default): only for an endpoint without a rule that
@@ -109,7 +109,7 @@ export interface KeywayOptions {
   /** `"cancel"`: a job that nobody has asked about for `timeouts.abandoned` is cancelled, once. Default `"keep"`. */
   readonly abandoned?: "keep" | "cancel" | undefined;
   /**
-   * Logs what rates, places, inputs and endpoints would refuse, and lets it pass. Never for money or ownership: budgets hold, and
+   * Logs what rates, open jobs and streams, inputs and endpoints would refuse, and lets it pass. Never for money or ownership: budgets hold, and
    * where an endpoint has a price, only listed endpoints may be called. Default false.
    */
   readonly dryRun?: boolean | undefined;

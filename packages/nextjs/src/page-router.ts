@@ -2,11 +2,11 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Keyway, KeywayOptions } from "@keyway/core";
 import { createNodeProxy } from "@keyway/node";
 
-/** An API route of the page router. */
+/** An API route of the Pages Router. */
 export type PageRouterHandler = (req: IncomingMessage & { body?: unknown }, res: ServerResponse) => Promise<void>;
 
 /**
- * The proxy as an API route of the page router, for `pages/api/fal/proxy/[[...path]].ts`. Next must leave the body alone, which only
+ * The proxy as an API route of the Pages Router, for `pages/api/fal/proxy/[[...path]].ts`. Next must leave the body alone, which only
  * a line in that file can say.
  *
  * @example

@@ -8,7 +8,7 @@ export function createRouteHandler(input: Keyway | KeywayOptions): RouteHandlers
   return createHandlers(input, undefined);
 }
 
-/** API routes of the page router answer on Node only. */
+/** API routes of the Pages Router answer on Node only. */
 export function createPageRouterHandler(_input: Keyway | KeywayOptions): PageRouterHandler {
   throw new ProxyError("invalid_option", {
     message: 'Keyway: createPageRouterHandler needs Node: remove runtime: "edge" from this route\'s config.',

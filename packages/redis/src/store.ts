@@ -20,7 +20,7 @@ export interface RedisStoreOptions {
 const standInAfter = 150;
 
 /**
- * Keeps limits, places and money in Redis 6.2 or later, or in Valkey, for apps of more than one process. One round trip per method; Redis's
+ * Keeps rates, open jobs and streams, and money in Redis 6.2 or later, or in Valkey, for apps of more than one process. One round trip per method; Redis's
  * own clock counts. While Redis is away or slow, methods reject and nothing is queued.
  *
  * @example
