@@ -66,11 +66,16 @@ describe.each(transports)("prices over %s", (transport) => {
   });
 
   it("per second, of a job whose result is read without a look at its status", async () => {
-    const { ask, queue, settled } = await priced({ perSecond: 0.01, reserveSeconds: 20 }, {}, transport);
+    const { ask, queue, settled, upstream } = await priced({ perSecond: 0.01, reserveSeconds: 20 }, {}, transport);
     const urls = urlsOf(idIn(await ask(submit)));
     Object.assign(queue.jobs[0] ?? {}, { state: "COMPLETED", seconds: 3.7 });
     await ask(urls.result, get);
     expect(await settled()).toBe(0.037);
+    const asked = (): number => upstream.arrivals.filter((arrival) => arrival.url.endsWith("/status")).length;
+    expect(asked()).toBe(1);
+    for (let time = 0; time < 3; time += 1) await ask(urls.result, get);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    expect(asked()).toBe(1);
   });
 
   it.each(["status", "stream"] as const)("per second, of a job that logs much (%s)", async (url) => {

@@ -329,6 +329,15 @@ export function describeStore(name: string, open: () => Promise<Ground>): void {
         expect(await store.extend("unknown", hour, 0)).toBe(false);
       });
 
+      it("keeps its lease on an account that is overdrawn, where no more is wanted", async () => {
+        const dear = await opened({ micros: 100, perUnit: 100 });
+        const other = await opened({ micros: 100 });
+        await settle(dear, { units: 20 });
+        expect(await balance()).toEqual({ spent: 2000, reserved: 100 });
+        expect(await store.extend(other.id, hour, 0)).toBe(true);
+        expect(await store.extend(other.id, hour, 1)).toBe(false);
+      });
+
       it("that nobody holds cannot be settled", async () => {
         expect(await store.settle({ hold: "unknown" }, {})).toBeNull();
         expect(await store.settle({ job: "unknown" }, {})).toBeNull();

@@ -1,7 +1,7 @@
-import { exchangeFor } from "./assembly.ts";
+import { exchangeFor, smallBodyOf } from "./assembly.ts";
 import type { Call } from "./call.ts";
 import { type ErrorCode, ProxyError } from "./errors.ts";
-import { type HeaderList, valueOf } from "./head.ts";
+import type { HeaderList } from "./head.ts";
 import { parseJson, writeJson } from "./json.ts";
 import { lookAfter } from "./lazy-settlement.ts";
 import type { Settings } from "./options.ts";
@@ -59,24 +59,11 @@ export function admit(decided: Decided): Soon<Answer | Exchange> {
   if (readsBody(call, endpoint, price)) return admitRead(decided, request);
   const micros = price === undefined ? undefined : reserveOf(price, undefined, call.endpoint);
   const seen = takesBody(call) ? unread : bodiless;
-  // What a caller sends slowly holds neither money nor a place meanwhile.
-  return andThen(call.kind === "submit" ? smallBodyOf(decided, seen) : seen, (whole) =>
-    andThen(micros, (reserved) => admitSeen(decided, request, whole, { micros: reserved, rates: true }, [])),
-  );
+  return andThen(micros, (reserved) => admitSeen(decided, request, seen, { micros: reserved, rates: true }, []));
 }
 
 const bodiless: Seen = { body: null, input: undefined };
 const unread: Seen = { body: "stream", input: undefined };
-
-/** Submits up to this many bytes can be recognised when they are repeated. */
-const smallBody = 64 * 1024;
-
-/** The bytes of a submit that is small enough to be recognised when it is repeated. */
-function smallBodyOf({ door }: Decided, seen: Seen): Soon<Seen> {
-  const length = Number(valueOf(door.head.headers, "content-length") ?? Number.NaN);
-  if (seen.body !== "stream" || !(length <= smallBody)) return seen;
-  return door.body(smallBody).then((body) => ({ body, input: seen.input }));
-}
 
 /** Rates are asked before a body is read. */
 async function admitRead(decided: Decided, request: LimitedCall): Promise<Answer | Exchange> {
@@ -102,9 +89,9 @@ function admitSeen(
     andThen(grantCall(decided, request, ask), (first) => {
       const headers = [...decided.more, ...rateHeaders, ...first.headers];
       if (first.recalled === undefined) return exchangeFor(decided, request.price, seen, first, headers);
-      return recallOr(decided, seen, first.recalled, async () => {
+      return recallOr(decided, seen, first.recalled, async (whole) => {
         const grant = await grantCall(decided, request, { ...ask, recall: undefined });
-        return exchangeFor(decided, request.price, seen, grant, headers);
+        return exchangeFor(decided, request.price, whole, grant, headers);
       });
     }),
   );
@@ -115,11 +102,12 @@ async function recallOr(
   decided: Decided,
   seen: Seen,
   recalled: string,
-  otherwise: () => Promise<Exchange>,
+  otherwise: (whole: Seen) => Promise<Exchange>,
 ): Promise<Answer | Exchange> {
   const { caller, settings } = decided;
-  const digest = await digestOf(decided, decided.query, seen.body);
-  return (await recallAnswer(recalled, digest, caller.replays, settings)) ?? otherwise();
+  const whole = await smallBodyOf(decided, seen);
+  const digest = await digestOf(decided, decided.query, whole.body);
+  return (await recallAnswer(recalled, digest, caller.replays, settings)) ?? otherwise(whole);
 }
 
 /** A caller's own budget holds only where calls count against it: the app's is checked at creation, his is known now. */

@@ -2,7 +2,8 @@ import { resolveKey } from "./api-key.ts";
 import type { Decided, Seen } from "./admission.ts";
 import { ProxyError } from "./errors.ts";
 import { type AdmittedCall, createExchange } from "./exchange.ts";
-import type { HeaderList } from "./head.ts";
+import { type HeaderList, valueOf } from "./head.ts";
+import { whileHeld } from "./lease-keeper.ts";
 import { type JobOrigin, settleHold } from "./job.ts";
 import type { Settings } from "./options.ts";
 import type { Grant } from "./rules/limits.ts";
@@ -14,20 +15,25 @@ import type { Hold } from "./store.ts";
 import { sweepPending } from "./webhooks/pending.ts";
 import { type Subscribed, subscribe } from "./webhooks/submit.ts";
 
+/** Submits up to this many bytes can be recognised when they are repeated. */
+const smallBody = 64 * 1024;
+
 /** The exchange; what it holds is given back where it comes to none. */
 export function exchangeFor(
   decided: Decided,
   price: Price | undefined,
-  { body }: Seen,
+  seen: Seen,
   { hold }: Grant,
   more: HeaderList,
 ): Soon<Exchange> {
-  const { caller, settings } = decided;
+  const { call, caller, settings } = decided;
   return orElse(
     () =>
-      andThen(resolveKey(settings.apiKey, caller), (apiKey) =>
-        andThen(originate(decided), ({ query, origin, delivers }) =>
-          assemble(decided, { body, apiKey, hold, price, more, query, origin, delivers }),
+      andThen(call.kind === "submit" ? whileHeld(hold, settings, smallBodyOf(decided, seen)) : seen, ({ body }) =>
+        andThen(resolveKey(settings.apiKey, caller), (apiKey) =>
+          andThen(originate(decided), ({ query, origin, delivers }) =>
+            assemble(decided, { body, apiKey, hold, price, more, query, origin, delivers }),
+          ),
         ),
       ),
     (error) => giveBack(hold, error, settings),
@@ -79,4 +85,11 @@ function originate({ call, caller, door, query, settings }: Decided): Soon<Origi
     if (subscribed.delivers) sweepPending(door, settings);
     return { origin, query: subscribed.query, delivers: subscribed.delivers };
   });
+}
+
+/** The bytes of a submit that is small enough to be recognised when it is repeated. */
+export function smallBodyOf({ door }: Decided, seen: Seen): Soon<Seen> {
+  const length = Number(valueOf(door.head.headers, "content-length") ?? Number.NaN);
+  if (seen.body !== "stream" || !(length <= smallBody)) return seen;
+  return door.body(smallBody).then((body) => ({ body, input: seen.input }));
 }

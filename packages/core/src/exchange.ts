@@ -7,6 +7,7 @@ import { listsOf } from "./job-index.ts";
 import type { Settings } from "./options.ts";
 import { openSocket } from "./open-socket.ts";
 import { type KeptAnswer, digestOf, keepAnswer } from "./replay.ts";
+import { type LeaseKeeper, keepLease } from "./lease-keeper.ts";
 import { type Meter, meterOf } from "./meter.ts";
 import { isOpen } from "./rules/limits.ts";
 import type { KnownCaller } from "./rules/caller.ts";
@@ -93,12 +94,14 @@ class CallExchange implements Exchange {
   readonly up: Exchange["up"];
   readonly whenCallerLeaves: Exchange["whenCallerLeaves"];
   readonly finishWithin: number;
-  readonly meter: Meter | undefined;
+  /** From the answer's head on. */
+  meter: Meter | undefined = undefined;
   readonly #admitted: AdmittedCall;
   #upstream: UpstreamHead | undefined = undefined;
   #job: SealedJob | undefined;
   #refusal: ProxyError | undefined = undefined;
-  #keeper: ReturnType<typeof keepLease>;
+  /** While its body comes, before its answer begins, and until it ends, where no meter does that. */
+  readonly #keeper: LeaseKeeper;
   /** What a repeated submit will find, once the caller has left. */
   #kept: "nothing" | "a mark" | "an answer" = "nothing";
   #ended = false;
@@ -108,10 +111,9 @@ class CallExchange implements Exchange {
     this.up = upstreamRequest(admitted);
     this.whenCallerLeaves = call.kind === "submit" || call.kind === "cancel" ? "finish" : "abort";
     this.finishWithin = settings.timeouts.finish;
-    this.meter = meterOf(admitted);
     this.#admitted = admitted;
     this.#job = job;
-    this.#keeper = keepLease(admitted);
+    this.#keeper = admitted.body === "stream" || isOpen(call) ? keepLease(admitted.hold, settings) : undefined;
   }
 
   opened(): OpenSocket {
@@ -125,12 +127,15 @@ class CallExchange implements Exchange {
 
   head(up: UpstreamHead): AnswerHead {
     this.#upstream = up;
+    this.meter = meterOf(this.#admitted);
     if (this.meter !== undefined) clearInterval(this.#keeper);
     const refused = refuseUpstream(up, this.#admitted);
     return refused === undefined ? passHead(up, this.#admitted) : this.#refuse(refused);
   }
 
   collected(body: Uint8Array): Soon<CollectedAnswer> {
+    // The job gets a lease of its own.
+    clearInterval(this.#keeper);
     const submission = readSubmission(body);
     return orElse(
       () => andThen(bindSubmission(submission, this.#admitted), (job) => this.#submitted(body, submission, job)),
@@ -188,17 +193,6 @@ class CallExchange implements Exchange {
     const replay = { key: caller.replays, digest: () => digestOf(admitted, asked, body) };
     door.waitUntil(keepAnswer(replay, answer, settings));
   }
-}
-
-/**
- * Renews the lease of what a call holds as long as nobody knows how long that takes: while its body comes, before its answer begins, and
- * until it ends. An open stream or socket has its meter for that.
- */
-function keepLease({ hold, call, body, settings }: AdmittedCall): ReturnType<typeof setInterval> | undefined {
-  if (hold === undefined || (body !== "stream" && !isOpen(call))) return undefined;
-  const { id, leaseMs } = hold;
-  const renew = async (): Promise<unknown> => settings.askStore((store) => store.extend(id, leaseMs, 0));
-  return setInterval(() => void renew().catch(() => undefined), leaseMs / 3);
 }
 
 /** Whether fal.ai surely has no job of this submit. */

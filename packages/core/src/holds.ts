@@ -99,7 +99,7 @@ export class Holds {
   extend(id: string, leaseMs: number, micros: Micros): boolean {
     const held = this.#held.get(id);
     if (held === undefined || held.charged !== undefined) return false;
-    if (!held.hold.accounts.every((account) => this.#fits(account, micros))) return false;
+    if (micros > 0 && !held.hold.accounts.every((account) => this.#fits(account, micros))) return false;
     for (const account of held.hold.accounts) this.#purseOf(account).reserved += micros;
     held.micros += micros;
     this.#renew(id, held, leaseMs);

@@ -1,5 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { type Store, createKeyway, createMemoryStore } from "./index.ts";
+import type { Head } from "./head.ts";
+import { laterHead } from "./meter.ts";
 import type { Exchange } from "./seam.ts";
 
 const lease = 90_000;
@@ -8,6 +10,8 @@ const lease = 90_000;
 async function openStream(perMinute?: number): Promise<{
   store: { isAway: boolean };
   tick(this: void): Promise<string>;
+  /** So many looks at once: what is set aside then. */
+  reservedAfter(this: void, ticks: number): Promise<number | undefined>;
   spentAfter(this: void, ms: number): Promise<number | undefined>;
 }> {
   const state = { isAway: false };
@@ -50,6 +54,7 @@ async function openStream(perMinute?: number): Promise<{
     waitUntil: () => undefined,
   });
   if (decided.type === "answer") throw new Error(new TextDecoder().decode(decided.body));
+  decided.head({ status: 200, headers: [] });
   const { meter } = decided satisfies Exchange;
   return {
     store: state,
@@ -57,9 +62,13 @@ async function openStream(perMinute?: number): Promise<{
       vi.setSystemTime(Date.now() + (meter?.everyMs ?? 0));
       return (await meter?.tick()) ?? "no meter";
     },
+    async reservedAfter(ticks) {
+      vi.setSystemTime(Date.now() + (meter?.everyMs ?? 0));
+      await Promise.all(Array.from({ length: ticks }, () => meter?.tick()));
+      return (await keyway.usage("ada")).reserved;
+    },
     async spentAfter(ms) {
       vi.setSystemTime(opened + ms);
-      decided.head({ status: 200, headers: [] });
       decided.end("complete", { status: 200, bytesIn: 2, bytesOut: 0 });
       await new Promise((resolve) => setTimeout(resolve, 0));
       return (await keyway.usage("ada")).spent;
@@ -97,9 +106,30 @@ describe("an open stream while the store is away", () => {
     expect(await spentAfter(ms)).toBe(usd);
   });
 
+  it("sets a minute aside once, though looks at it overlap", async () => {
+    vi.setSystemTime(Date.UTC(2027, 0, 5, 12));
+    const { reservedAfter } = await openStream(0.1);
+    expect([await reservedAfter(5), await reservedAfter(5), await reservedAfter(5)]).toEqual([0.2, 0.2, 0.3]);
+  });
+
   it("stops when a minute is to be paid", async () => {
     const { store, tick } = await openStream(0.1);
     store.isAway = true;
     expect([await tick(), await tick()]).toEqual(["go", "stop"]);
   });
+});
+
+it("a caller who got a cookie is asked about with it and with those he had, in one line (RFC 6265, section 5.4)", () => {
+  const headers = [
+    ["cookie", "a=1"],
+    ["x-other", "2"],
+    ["cookie", "id=old"],
+  ] as const;
+  const none = { query: null, mount: undefined, address: undefined };
+  const head: Head = { method: "GET", path: "/", headers, secure: false, upgrade: false, ...none };
+  expect(laterHead(head, [])).toBe(head);
+  expect(laterHead(head, [["set-cookie", "id=new; Path=/; HttpOnly"]]).headers).toEqual([
+    ["x-other", "2"],
+    ["cookie", "id=new; a=1; id=old"],
+  ]);
 });

@@ -56,9 +56,11 @@ export class Meter implements NonNullable<Exchange["meter"]> {
     if (followed !== undefined) settings.abandonment?.again(followed);
     if (renew === undefined) return "go";
     const due = settings.now() + everyMs > this.#since + this.#minutes * minute ? (price?.perMinute ?? 0) : 0;
-    if (!(await renew(due))) return "stop";
-    if (due > 0) this.#minutes += 1;
-    return "go";
+    const minutes = due > 0 ? 1 : 0;
+    this.#minutes += minutes;
+    if (await renew(due)) return "go";
+    this.#minutes -= minutes;
+    return "stop";
   }
 
   /** How many minutes have begun, as far as money was set aside for them: the next one's is before it begins. */
@@ -70,8 +72,11 @@ export class Meter implements NonNullable<Exchange["meter"]> {
 
 /** The head as the caller would send it again: with the cookie that he got from its answer, ahead of one that was not right. */
 export function laterHead(head: Head, more: HeaderList): Head {
-  const cookie = valueOf(more, "set-cookie")?.split(";")[0];
-  return cookie === undefined ? head : { ...head, headers: [["cookie", cookie], ...head.headers] };
+  const fresh = valueOf(more, "set-cookie")?.split(";")[0];
+  if (fresh === undefined) return head;
+  const cookies = head.headers.filter(([name]) => name === "cookie").map(([, value]) => value);
+  const others = head.headers.filter(([name]) => name !== "cookie");
+  return { ...head, headers: [...others, ["cookie", [fresh, ...cookies].join("; ")]] };
 }
 
 /** What there is to ask. */

@@ -107,6 +107,13 @@ async function exchangeOf(
   return Object.assign(decided, { settled, events });
 }
 
+/** The meter of a call whose answer has begun. */
+async function meterOf(request: Request, options: Options = {}): Promise<Exchange["meter"]> {
+  const exchange = await exchangeOf(request, options);
+  exchange.head({ status: 200, headers: [] });
+  return exchange.meter;
+}
+
 async function codeOf(request: Request, options: Options = {}): Promise<string> {
   const { decided, events } = await ask(request, options);
   if (decided.type === "exchange") return "admitted";
@@ -432,19 +439,18 @@ describe("each option makes a difference", () => {
   it("reauthorize", async () => {
     let allowed = true;
     const authorize = () => (allowed ? { id: "ada" } : null);
-    const { meter } = await exchangeOf({ target: `${run}/stream` }, { authorize, reauthorize: 5 });
+    const meter = await meterOf({ target: `${run}/stream` }, { authorize, reauthorize: 5 });
     expect(meter?.everyMs).toBe(5);
     expect(await meter?.tick()).toBe("go");
     allowed = false;
     expect(await meter?.tick()).toBe("stop");
     // Nobody is asked about everybody; what is open renews its place.
-    const renewed = (await exchangeOf({ target: `${run}/stream` }, { authorize: "public", reauthorize: 120_000 }))
-      .meter;
+    const renewed = await meterOf({ target: `${run}/stream` }, { authorize: "public", reauthorize: 120_000 });
     expect(renewed?.everyMs).toBe(40_000);
     expect(await renewed?.tick()).toBe("go");
     const listening = { method: "GET", target: `${job}/status/stream`, headers: [] };
-    expect((await exchangeOf(listening, { authorize: "public" })).meter).toBeUndefined();
-    expect((await exchangeOf({})).meter).toBeUndefined();
+    expect(await meterOf(listening, { authorize: "public" })).toBeUndefined();
+    expect(await meterOf({})).toBeUndefined();
   });
   it("another caller on the same connection is cut off too, and so is everyone when authorize fails", async () => {
     const answers: unknown[] = [{ id: "ada" }, { id: "bob" }];
@@ -452,7 +458,7 @@ describe("each option makes a difference", () => {
       if (answers.length === 0) throw new Error("database down");
       return answers.shift() as { id: string };
     };
-    const { meter } = await exchangeOf({ target: `${run}/stream` }, { authorize });
+    const meter = await meterOf({ target: `${run}/stream` }, { authorize });
     expect(await meter?.tick()).toBe("stop");
     expect(await meter?.tick()).toBe("stop");
   });
@@ -831,19 +837,26 @@ describe("a lease", () => {
       vi.useRealTimers();
     }
   });
-  it("of a submit begins when its small body is there", async () => {
-    const store = watched();
-    const body = Promise.withResolvers<Uint8Array>();
-    const headers: HeaderList = [...json, ["content-length", "2"]];
-    const asked = ask(
-      { target: submit, headers, body: () => body.promise },
-      { endpoints: priced, limits: budget, store },
-    );
-    await new Promise((resolve) => setTimeout(resolve, 20));
-    expect(store.asked).toEqual([]);
-    body.resolve(new TextEncoder().encode("{}"));
-    expect((await asked).decided.type).toBe("exchange");
-    expect(store.asked).toEqual(["admit"]);
+  it("is renewed while the small body of a submit is waited for", async () => {
+    vi.useFakeTimers();
+    try {
+      const store = watched();
+      const body = Promise.withResolvers<Uint8Array>();
+      const headers: HeaderList = [...json, ["content-length", "2"]];
+      const options = { endpoints: priced, limits: budget, store };
+      const asked = ask({ target: submit, headers, body: () => body.promise }, options);
+      await vi.waitFor(() => expect(store.asked).toEqual(["admit"]));
+      await vi.advanceTimersByTimeAsync(600_000);
+      const renewals = (): number => store.asked.filter((name) => name === "extend").length;
+      expect(renewals()).toBeGreaterThanOrEqual(9);
+      body.resolve(new TextEncoder().encode("{}"));
+      expect((await asked).decided.type).toBe("exchange");
+      const before = renewals();
+      await vi.advanceTimersByTimeAsync(600_000);
+      expect(renewals()).toBe(before);
+    } finally {
+      vi.useRealTimers();
+    }
   });
 });
 

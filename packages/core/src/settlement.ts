@@ -47,7 +47,9 @@ async function settleResult(job: AskedJob, outcome: Outcome, settings: Settings)
   abandonment?.over(job.id);
   const timed = outcome !== "release" && endpoints.some(({ price }) => price?.perSecond !== undefined);
   const seconds = timed && !tracker.isOver(job.id) ? await secondsOf(job, settings) : undefined;
-  tracker.forget(job.id);
+  // Its end is remembered where it was asked for, so that it is not asked for again.
+  if (timed) tracker.see(job.id, "COMPLETED");
+  else tracker.forget(job.id);
   const whole = seconds === undefined || outcome === "release" ? outcome : { ...outcome, seconds };
   await settleHold({ job: await jobKey(job.id, settings) }, whole, settings);
 }

@@ -33,7 +33,7 @@ export interface Account {
 export interface Hold {
   readonly id: string;
   readonly micros: Micros;
-  /** Cost of one of fal's billable units, or of one second of inference; undefined for a fixed price. */
+  /** Cost of one of fal's billable units (of a stream or socket also: of one begun minute, which comes as a unit), or of one second of inference; undefined for a fixed price. */
   readonly perUnit: Micros | undefined;
   readonly perSecond: Micros | undefined;
   readonly accounts: readonly Account[];
@@ -125,7 +125,7 @@ export interface Store {
    * the first one released it. Null when nothing was open.
    */
   settle(name: HoldName, outcome: Outcome): Promise<Settled | null>;
-  /** Renews the lease of a call that is still open, and sets more money aside for it. False when it is gone or its budget is spent. */
+  /** Renews the lease of a call that is still open, and sets more money aside for it. False when it is gone, or the budget is spent and more is wanted. */
   extend(hold: string, leaseMs: number, micros: Micros): Promise<boolean>;
   /** Puts right what a settled job was charged. The change, or null when the charge is no longer known. */
   correct(job: string, micros: Micros): Promise<Micros | null>;

@@ -37,7 +37,7 @@ export class WebDoor implements Door {
   constructor(request: Request, context: FetchContext, within: number) {
     this.head = new RequestHead(request, context);
     this.native = context.native;
-    this.waitUntil = context.waitUntil ?? ignoreFailure;
+    this.waitUntil = context.waitUntil === undefined ? ignoreFailure : (work) => context.waitUntil?.(work);
     this.#request = request;
     this.#hostLimit = context.hostLimit;
     this.#within = within;

@@ -329,8 +329,14 @@ describe("when the caller leaves", () => {
       setTimeout(() => response.end('{"request_id":"raw"}'), 40);
     };
     const store = createMemoryStore();
-    const context = { waitUntil: (one: Promise<unknown>) => void work.push(one) };
-    await fetchFrom(submit, { signal: caller.signal }, { store, endpoints: priced }, context);
+    // As platforms have it: not to be called without what it belongs to.
+    class Context {
+      readonly #work = work;
+      waitUntil(one: Promise<unknown>): void {
+        this.#work.push(one);
+      }
+    }
+    await fetchFrom(submit, { signal: caller.signal }, { store, endpoints: priced }, new Context());
     expect(work.length).toBeGreaterThan(0);
     expect(await ended()).toMatchObject({ outcome: "complete", upstreamStatus: 200 });
     expect(await spendingOf(store)).toEqual({ spent: 0, reserved: 0.25 });

@@ -24,13 +24,22 @@ export function standInFor(redis: Store, whenDown: "memory" | "open"): Store {
     console.error(`[keyway] calls are ${how}: ${cause instanceof Error ? cause.message : "Redis failed"}`);
   }
 
+  /** A submit that was sent and not answered is never settled, so the oldest go. */
+  function remember(hold: string): void {
+    for (const oldest of uncounted) {
+      if (uncounted.size < mostUncounted) break;
+      uncounted.delete(oldest);
+    }
+    uncounted.add(hold);
+  }
+
   async function admitWithout(admission: Admission, cause: unknown): Promise<Admitted> {
     tell(cause);
     const { hold, counters } = admission;
     // An answer that came too late may have taken it in Redis too.
     if (hold !== undefined) redis.settle({ hold: hold.id }, "release").catch(() => undefined);
     if (whenDown === "memory") return memory.admit(admission);
-    if (hold !== undefined && uncounted.size < mostUncounted) uncounted.add(hold.id);
+    if (hold !== undefined) remember(hold.id);
     return { ok: true, allowances: counters.map(({ max, windowMs }) => ({ remaining: max, resetMs: windowMs })) };
   }
 
@@ -45,11 +54,17 @@ export function standInFor(redis: Store, whenDown: "memory" | "open"): Store {
     },
     async bind(hold, job, note, leaseMs, lists) {
       uncounted.delete(hold);
-      if (await memory.extend(hold, leaseMs, 0)) await memory.bind(hold, job, note, leaseMs);
-      else await redis.bind(hold, job, note, leaseMs, lists);
+      if (!(await memory.extend(hold, leaseMs, 0))) return redis.bind(hold, job, note, leaseMs, lists);
+      await memory.bind(hold, job, note, leaseMs);
+      // Redis knows of no such hold, and of the job as soon as it is back: other processes ask it, and lists stand there.
+      void Promise.resolve(redis.bind(hold, job, note, leaseMs, lists)).catch(() => undefined);
     },
     async settle(name, outcome) {
-      if ("hold" in name && uncounted.delete(name.hold)) return null;
+      if ("hold" in name && uncounted.delete(name.hold)) {
+        // Redis may have taken it, and have been told of no release.
+        redis.settle(name, "release").catch(() => undefined);
+        return null;
+      }
       return (await memory.settle(name, outcome)) ?? redis.settle(name, outcome);
     },
     async end(job, seconds) {

@@ -12,7 +12,7 @@ export type PriceFunction = (input: Input, context: { readonly endpoint: string 
  * - `{ perUnit: 0.025, reserveUnits: 4 }`: times fal's `x-fal-billable-units`; `reserveUnits` (default 1) are set aside.
  * - `{ perSecond: 0.001, reserveSeconds: 60 }`: times the seconds of inference that fal reports; `reserveSeconds` (default 60) are set aside.
  * - `{ perMinute: 0.06 }`: streams and sockets, each begun minute; other calls cost one minute.
- * - `(input) => 0.04 * input.num_images`: each call by its input.
+ * - `(input) => 0.04 * Number(input.num_images ?? 1)`: each call by its input.
  */
 export type PriceOption =
   | { readonly perCall: number }

@@ -96,7 +96,7 @@ function methods.extend(id, leaseMs, micros)
   micros = tonumber(micros)
   if not hold or hold.charged then return 0 end
   for _, account in ipairs(hold.accounts) do
-    if not fits(account, micros) then return 0 end
+    if micros > 0 and not fits(account, micros) then return 0 end
   end
   for _, account in ipairs(hold.accounts) do add(account.key, 'reserved', micros) end
   redis.call('HSET', key('hold', id), 'micros', whole(hold.micros + micros))
