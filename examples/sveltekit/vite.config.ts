@@ -9,7 +9,7 @@ export default defineConfig({
     sveltekit({
       adapter: adapter(),
       // Kit would refuse a cancel of fal's Python client, a PUT without content-type and Origin, and takes http for https.
-      // Keyway checks the Origin of its own calls; every cookie of this app is SameSite=Lax.
+      // Keyway checks the Origin of its own calls; every cookie of this app is SameSite=Lax, and signing in takes JSON, which no form sends.
       csrf: { trustedOrigins: ["*"] },
     }),
   ],

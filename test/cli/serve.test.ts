@@ -94,6 +94,14 @@ describe("keyway serve", () => {
     }
   });
 
+  it("takes WebSockets below its mount where a proxy in front has another path for it", async () => {
+    for (const publicUrl of ["https://fal.example", "https://fal.example/fal"]) {
+      const { url } = await startOnEmulator(["--public-url", publicUrl, "--mount", "/api/fal/proxy"]);
+      const opened = await shakeHands(`${url}/fal.run/demo/realtime/realtime`, `Bearer ${token}`);
+      expect(opened.status).toBe(101);
+    }
+  });
+
   it("answers a call that offers another protocol than WebSocket, as curl --http2 does, where Node can", async () => {
     const { url } = await startOnEmulator();
     const answer = await send(`${url}/fal.run/demo/echo`, {

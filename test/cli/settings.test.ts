@@ -184,8 +184,22 @@ const rows: readonly Row[] = [
     "a wrong time to settle",
     ["serve"],
     2,
-    /^Keyway: settleEvery is milliseconds: .*\n$/,
+    /^Keyway: settleEvery is milliseconds, 24 days at most: .*\n$/,
     withConfig('export default { authorize: () => null, endpoints: [], settleEvery: "often" };'),
+  ],
+  [
+    "a time to settle that Node cannot wait for",
+    ["serve"],
+    2,
+    /^Keyway: settleEvery is milliseconds, 24 days at most: .*\n$/,
+    withConfig("export default { authorize: () => null, endpoints: [], settleEvery: Number.POSITIVE_INFINITY };"),
+  ],
+  [
+    "an address that is empty on the line and stated in the environment",
+    ["serve", "--host", ""],
+    1,
+    /^192\.0\.2\.1 is no address of this machine\. .*\n$/m,
+    { env: { ...settings, KEYWAY_HOST: "192.0.2.1" } },
   ],
   [
     "an address of another machine",

@@ -19,6 +19,7 @@ describe("the list of a caller's jobs", () => {
     expect((await list()).map(({ requestId }) => requestId)).toEqual([second, first]);
     const [{ submittedAt } = { submittedAt: 0 }] = await list();
     expect((await list(`?since=${submittedAt}`)).map(({ requestId }) => requestId)).toEqual([second]);
+    expect(await list("/", "ben")).toHaveLength(1);
     expect(await list("", "ben")).toHaveLength(1);
     expect(await list("", "eve")).toEqual([]);
     for (const query of ["?since=x", "?since=-1", "?most=3"])

@@ -84,6 +84,17 @@ describe("once", () => {
     expect(log).toHaveBeenCalledWith(expect.stringContaining("the database is away"));
   });
 
+  it("a handler that throws while the store is away is logged with its own error", async () => {
+    const log = unlogged();
+    const store: Store = { ...createMemoryStore(), remove: () => Promise.reject(new Error("the store is away")) };
+    const onResult = () => Promise.reject(new Error("the database is away"));
+    const stage = await bringUp({ keyway: { store }, webhooks: { onResult } });
+    await stage.submit("demo/echo");
+    await until(() => expect(stage.emulator.deliveries.at(0)?.status).toBe(500));
+    expect(log).toHaveBeenCalledWith(expect.stringContaining("the database is away"));
+    expect(log).toHaveBeenCalledWith(expect.stringContaining("a delivery could not be given back"));
+  });
+
   it("K07: the claim of a process that died in its handler ends, and the next delivery is handled", async () => {
     let now = Date.now();
     const store = createMemoryStore({ now: () => now });

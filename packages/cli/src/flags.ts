@@ -34,7 +34,7 @@ export function readArguments(args: readonly string[], settings: readonly Settin
     throw invalidOption(`"${parsed.positionals[positionals]}" is one word too many: --help says what can be given`);
   const given: Given = ({ flag, env }) => {
     const onLine = flag === undefined ? undefined : parsed.values[flag];
-    return typeof onLine === "string"
+    return typeof onLine === "string" && onLine !== ""
       ? onLine
       : env.map((name) => process.env[name]).find((text) => (text ?? "") !== "");
   };

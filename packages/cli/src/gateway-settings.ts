@@ -30,7 +30,9 @@ export function resolveGateway({ given, isOn }: Arguments, config: GatewayConfig
   const drain = toNumber(serveSettings.drain, given(serveSettings.drain));
   const redisUrl = given(serveSettings.redis);
   checkKey(config);
-  if (!(settleEvery > 0)) throw invalidOption("settleEvery is milliseconds: settleEvery: 60_000");
+  // Node takes a longer time for none.
+  if (!(settleEvery > 0 && settleEvery < 2 ** 31))
+    throw invalidOption("settleEvery is milliseconds, 24 days at most: settleEvery: 60_000");
   if (redisUrl !== undefined && rest.store !== undefined)
     throw invalidOption("the store is stated twice: take out KEYWAY_REDIS_URL, or store of the config file");
   const options: KeywayOptions = {

@@ -38,10 +38,17 @@ export function createGateway(keyway: Keyway, settings: GatewaySettings): Gatewa
   });
   server.keepAliveTimeout = keepAlive;
   server.on("upgrade", (req: IncomingMessage, socket: Duplex, head: Buffer) => {
-    if (isBelow(pathOf(req), mount)) proxy.upgrade(req, socket, head);
+    if (isBelow(pathOf(req), mount)) proxy.upgrade(req, socket, head, { mount });
     else refuseUpgrade(req, socket as Socket);
   });
-  const settling = setInterval(() => void settle(keyway), settings.settleEvery).unref();
+  let settled = true;
+  const settleNext = async (): Promise<void> => {
+    if (!settled) return;
+    settled = false;
+    await settle(keyway);
+    settled = true;
+  };
+  const settling = setInterval(() => void settleNext(), settings.settleEvery).unref();
   return {
     listen: () => listen(server, { host, port, mount, secure: tls !== undefined }),
     async close() {

@@ -109,7 +109,9 @@ describe("an open stream while the store is away", () => {
   it("sets a minute aside once, though looks at it overlap", async () => {
     vi.setSystemTime(Date.UTC(2027, 0, 5, 12));
     const { reservedAfter } = await openStream(0.1);
-    expect([await reservedAfter(5), await reservedAfter(5), await reservedAfter(5)]).toEqual([0.2, 0.2, 0.3]);
+    const reserved = [];
+    for (let round = 0; round < 4; round += 1) reserved.push(await reservedAfter(5));
+    expect(reserved).toEqual([0.1, 0.2, 0.2, 0.3]);
   });
 
   it("stops when a minute is to be paid", async () => {

@@ -21,7 +21,8 @@ export interface OwnJob {
 
 /** Answers what stands below `<mount>/~keyway/`. */
 export async function answerOwnRoute(route: string, door: Door, settings: Settings, trace: Trace): Promise<Answer> {
-  if (route !== "/jobs") throw new ProxyError("route_not_found");
+  // Some hosts, such as Next with trailingSlash, end every path with a slash.
+  if (route !== "/jobs" && route !== "/jobs/") throw new ProxyError("route_not_found");
   trace.route = "jobs";
   const { head } = door;
   if (head.method !== "GET" || head.upgrade)

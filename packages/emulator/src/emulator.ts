@@ -38,7 +38,7 @@ export interface Emulator {
   readonly faults: Faults;
   /** Tries of bringing results to webhooks, oldest first. Live; the last 1,000 are kept. */
   readonly deliveries: readonly RecordedDelivery[];
-  /** Forgets calls, deliveries, faults, jobs and files, and starts the ids again. Apps and open connections stay. */
+  /** Forgets calls, deliveries, faults, jobs and files, but not which ids it gave: none comes twice. Apps and open connections stay. */
   reset(): void;
 }
 

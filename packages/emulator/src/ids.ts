@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 
-/** Ids that depend on nothing but the seed and how many of their sort were made before. */
+/** Ids that depend on nothing but the seed, how many of their sort were made before, and resets: none comes twice, as with fal. */
 export interface Ids {
   /** In the form of a version 7 UUID, as fal's request ids are. */
   uuid(sort: string): string;
@@ -15,10 +15,11 @@ const firstMoment = 0x019e161b386c;
 
 export function createIds(seed: string): Ids {
   const made = new Map<string, number>();
+  let resets = 0;
   const next = (sort: string): { count: number; digest: string } => {
     const count = (made.get(sort) ?? 0) + 1;
     made.set(sort, count);
-    return { count, digest: createHash("sha256").update(`${seed}\n${sort}\n${count}`).digest("hex") };
+    return { count, digest: createHash("sha256").update(`${seed}\n${sort}\n${count}\n${resets}`).digest("hex") };
   };
   return {
     uuid(sort) {
@@ -34,6 +35,9 @@ export function createIds(seed: string): Ids {
       ].join("-");
     },
     hex: (sort, digits) => next(sort).digest.slice(0, digits),
-    reset: () => made.clear(),
+    reset() {
+      made.clear();
+      resets += 1;
+    },
   };
 }

@@ -21,8 +21,16 @@ export interface NodeProxy {
   readonly handle: (req: IncomingMessage, res: ServerResponse, context?: HandleContext) => Promise<void>;
   /** Answers webhook deliveries of fal's (option `webhooks`), at any path: give it the raw body, unread. Never rejects. */
   readonly webhook: (req: IncomingMessage, res: ServerResponse, context?: HandleContext) => Promise<void>;
-  /** For `server.on("upgrade", proxy.upgrade)`. What is not addressed to the proxy is left to other listeners, or answered 404 when there are none. */
-  readonly upgrade: (req: IncomingMessage, socket: Duplex, head: Buffer) => void;
+  /**
+   * For `server.on("upgrade", proxy.upgrade)`. What is not addressed to the proxy is left to other listeners, or answered 404 when there are
+   * none. Who knows the mount path and that this is below it says so, as with `handle`.
+   */
+  readonly upgrade: (
+    req: IncomingMessage,
+    socket: Duplex,
+    head: Buffer,
+    context?: Pick<HandleContext, "mount">,
+  ) => void;
   /**
    * In place of `server.on("upgrade", …)`: takes the upgrades addressed to the proxy before any other listener sees them, and closes
    * its sockets with 1001 when the server closes.
@@ -92,8 +100,8 @@ function createProxy(input: Keyway | KeywayOptions): { proxy: NodeProxy; carrier
     },
   };
   let drained: Promise<Drained> | undefined;
-  const upgrade: NodeProxy["upgrade"] = (req, socket, head) => {
-    handleUpgrade(req, socket, head, runtime).catch((cause: unknown) => {
+  const upgrade: NodeProxy["upgrade"] = (req, socket, head, { mount } = {}) => {
+    handleUpgrade(req, socket, head, mount, runtime).catch((cause: unknown) => {
       log.error("an upgrade failed", cause);
       socket.destroy();
     });

@@ -15,15 +15,16 @@ export async function handleUpgrade(
   req: IncomingMessage,
   socket: Duplex,
   first: Buffer,
+  mount: string | undefined,
   runtime: Runtime,
 ): Promise<void> {
   const { server } = req.socket as { server?: { listenerCount?(event: string): number } };
-  if (!isAddressed(req, runtime)) {
+  if (mount === undefined && !isAddressed(req, runtime)) {
     const others = (server?.listenerCount?.("upgrade") ?? 1) - 1;
     return leaveToOthers(req, socket, others, runtime.keyway.transport.timeouts.handshake);
   }
   if (!take(req)) return;
-  const head = toHead(req, undefined, true);
+  const head = toHead(req, mount, true);
   socket.on("error", () => socket.destroy());
   const problem = handshakeProblem(head, req);
   if (problem !== undefined) return writeAnswer(socket, toRefusal(problem));

@@ -40,8 +40,9 @@ export function sockets(): SocketsPlugin {
 
 /** Any request has SvelteKit load what it needs or what has changed; its answer does not matter. */
 function askOnce(server: Server, { base, server: { https } }: DevServer["config"]): Promise<unknown> {
-  const { port, family, address } = server.address() as AddressInfo;
-  const host = family === "IPv6" && address !== "::" ? "::1" : "127.0.0.1";
+  const { port, address } = server.address() as AddressInfo;
+  const everywhere = address === "0.0.0.0" || address === "::";
+  const host = everywhere ? "127.0.0.1" : address;
   const request = https === undefined ? requestHttp : requestHttps;
   return new Promise((resolve) => {
     // The certificate is the development server's own, and nothing secret is sent.

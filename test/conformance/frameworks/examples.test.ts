@@ -85,6 +85,9 @@ describe.each([
   }
 
   async function signIn(user: string): Promise<string> {
+    const form = { method: "POST", headers: { "content-type": "text/plain", origin }, body: '{"user":"mallory"}' };
+    const forged = await fetch(`${origin}/api/session`, form);
+    expect([forged.status, forged.headers.get("set-cookie")]).toEqual([400, null]);
     const answer = await fetch(`${origin}/api/session`, {
       method: "POST",
       headers: { "content-type": "application/json", origin },

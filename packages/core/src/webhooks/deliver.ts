@@ -46,7 +46,7 @@ export async function deliver(
   try {
     await webhooks.onResult(await toEvent(delivery, settings));
   } catch (cause) {
-    await settings.askStore((store) => store.remove(key));
+    await giveBack(key, settings);
     throw new ProxyError("webhook_failed", {
       cause,
       log: "webhooks.onResult failed; the result will be delivered again",
@@ -89,6 +89,15 @@ async function toEvent(delivery: Delivery, settings: Settings): Promise<ResultEv
     units,
     ...result,
   };
+}
+
+/** Fal may deliver again at once; where the store is away, when the claim is over. */
+async function giveBack(key: string, settings: Settings): Promise<void> {
+  try {
+    await settings.askStore((store) => store.remove(key));
+  } catch (cause) {
+    settings.log.error("a delivery could not be given back; it is taken again when its claim is over", cause);
+  }
 }
 
 /** The id by which the caller knows a job. */

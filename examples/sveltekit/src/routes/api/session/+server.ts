@@ -4,7 +4,9 @@ import type { RequestHandler } from "./$types";
 
 /** Sign in. A real app checks a password here. */
 export const POST: RequestHandler = async ({ cookies, request }) => {
-  const body: unknown = await request.json().catch(() => undefined);
+  // A form of another site's page could send a text that reads as JSON, and sign its reader in as somebody else.
+  const isJson = request.headers.get("content-type")?.startsWith("application/json") === true;
+  const body: unknown = isJson ? await request.json().catch(() => undefined) : undefined;
   const user = typeof body === "object" && body !== null && "user" in body ? body.user : undefined;
   if (!isUserName(user)) {
     const message = 'Send JSON such as { "user": "ada" }: 1 to 32 of a-z, 0-9 and -.';
