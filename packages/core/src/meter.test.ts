@@ -64,7 +64,7 @@ async function openStream(perMinute?: number): Promise<{
     },
     async reservedAfter(ticks) {
       vi.setSystemTime(Date.now() + (meter?.everyMs ?? 0));
-      await Promise.all(Array.from({ length: ticks }, () => meter?.tick()));
+      await Promise.all(Array.from({ length: ticks }, async () => meter?.tick()));
       return (await keyway.usage("ada")).reserved;
     },
     async spentAfter(ms) {
