@@ -36,7 +36,7 @@ describe("the client sees the same through the proxy", () => {
   let url: string;
 
   async function trace(name: string, connect: Connect): Promise<Trace> {
-    emulator.reset();
+    emulator.reset({ ids: true });
     const { fetch, seen } = createRecorder();
     const outcome = await patterns[name]?.(connect(fetch));
     return {

@@ -67,9 +67,9 @@ describeInBrowser("the official client in a browser", [app, sibling, front, stra
     afterAll(() => context.close());
 
     it.each(Object.keys(patterns))("%s", async (name) => {
-      emulator.reset();
+      emulator.reset({ ids: true });
       const straight: unknown = await patterns[name]?.(connectStraight(url, fetch));
-      emulator.reset();
+      emulator.reset({ ids: true });
       const expected = JSON.stringify(straight).replace('"terminated"', '"network error"'); // Node's word, the browser's word
       expect(await play(page, name, site.mount(app), bearer, host === sibling)).toEqual(JSON.parse(expected));
     });
@@ -85,7 +85,7 @@ describeInBrowser("the official client in a browser", [app, sibling, front, stra
   });
 
   it("a page of an origin that is not listed gets nothing", async () => {
-    emulator.reset();
+    emulator.reset({ ids: true });
     const context = await browser().newContext();
     const page = await context.newPage();
     await page.goto(site.origin(stranger));

@@ -51,7 +51,7 @@ export const faults: readonly Fault[] = [
   {
     name: "calls outlive their end once many were open together",
     package: "core",
-    replace: { "new CallExchange(new Admitted(admitted))": "new CallExchange(admitted)" },
+    replace: { "new CallExchange(new AdmittedCall(admitted))": "new CallExchange(admitted)" },
     seenBy: ["memory.test.ts"],
   },
   {

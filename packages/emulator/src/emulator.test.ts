@@ -509,6 +509,8 @@ describe("determinism", () => {
     const again = await submit("demo/echo");
     expect(Object.keys(again)).toEqual(Object.keys(first));
     expect(again["request_id"]).not.toBe(first["request_id"]);
+    emulator.reset({ ids: true });
+    expect(await submit("demo/echo")).toEqual(first);
   });
 });
 

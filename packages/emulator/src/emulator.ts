@@ -38,8 +38,11 @@ export interface Emulator {
   readonly faults: Faults;
   /** Tries of bringing results to webhooks, oldest first. Live; the last 1,000 are kept. */
   readonly deliveries: readonly RecordedDelivery[];
-  /** Forgets calls, deliveries, faults, jobs and files, but not which ids it gave: none comes twice. Apps and open connections stay. */
-  reset(): void;
+  /**
+   * Forgets calls, deliveries, faults, jobs and files. Apps and open connections stay. No id comes twice, as with fal; with `ids: true` they
+   * start again, to compare two runs: a proxy that knew the jobs of the first takes those of the second for them.
+   */
+  reset(what?: { readonly ids?: boolean }): void;
 }
 
 /**
@@ -111,14 +114,14 @@ export function createEmulator(options: EmulatorOptions = {}): Emulator {
     nextCall: (matches = () => true) => platform.calls.next(matches),
     faults: platform.faults,
     deliveries: platform.deliveries.list,
-    reset() {
+    reset({ ids = false } = {}) {
       platform.deliveries.reset();
       platform.deliveries.clear();
       platform.jobs.reset();
       platform.calls.clear();
       platform.faults.clear();
       platform.files.clear();
-      platform.ids.reset();
+      platform.ids.reset(ids);
     },
   };
 }

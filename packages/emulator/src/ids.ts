@@ -1,13 +1,13 @@
 import { createHash } from "node:crypto";
 
-/** Ids that depend on nothing but the seed, how many of their sort were made before, and resets: none comes twice, as with fal. */
+/** Ids that depend on nothing but the seed, how many of their sort were made before, and resets. */
 export interface Ids {
   /** In the form of a version 7 UUID, as fal's request ids are. */
   uuid(sort: string): string;
   /** Lower-case hex digits. */
   hex(sort: string, digits: number): string;
-  /** Starts every sort again. */
-  reset(): void;
+  /** Starts every sort anew, or again with the same ids. */
+  reset(again: boolean): void;
 }
 
 /** The time part of the first id; the following ids count on from it, so that they sort in order of making. */
@@ -35,9 +35,9 @@ export function createIds(seed: string): Ids {
       ].join("-");
     },
     hex: (sort, digits) => next(sort).digest.slice(0, digits),
-    reset() {
+    reset(again) {
       made.clear();
-      resets += 1;
+      resets = again ? 0 : resets + 1;
     },
   };
 }
