@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { type AddressInfo, createServer } from "node:net";
-import { type KeywayOptions, type PriceOption, type Spend, createMemoryStore } from "@keyway/core";
+import { type KeywayOptions, type PriceOption, type Spend, type Store, createMemoryStore } from "@keyway/core";
 import { describe, expect, it } from "vitest";
 import { WebSocket, WebSocketServer } from "ws";
 import { always, respond } from "../upstream.ts";
@@ -76,6 +76,24 @@ describe.each(transports)("prices over %s", (transport) => {
     for (let time = 0; time < 3; time += 1) await ask(urls.result, get);
     await new Promise((resolve) => setTimeout(resolve, 50));
     expect(asked()).toBe(1);
+  });
+
+  it("per second, of a job whose first settlement the store did not take", async () => {
+    const memory = createMemoryStore();
+    let tries = 0;
+    const settle: Store["settle"] = async (...given) => {
+      tries += 1;
+      if (tries === 1) throw new Error("the store is away");
+      return memory.settle(...given);
+    };
+    const options = { store: { ...memory, settle } };
+    const { ask, queue, settled } = await priced({ perSecond: 0.01, reserveSeconds: 20 }, options, transport);
+    const urls = urlsOf(idIn(await ask(submit)));
+    Object.assign(queue.jobs[0] ?? {}, { state: "COMPLETED", seconds: 3.7 });
+    await ask(urls.result, get);
+    await expect.poll(() => tries).toBe(1);
+    await ask(urls.result, get);
+    expect(await settled()).toBe(0.037);
   });
 
   it.each(["status", "stream"] as const)("per second, of a job that logs much (%s)", async (url) => {

@@ -60,18 +60,20 @@ export function readNote(text: string | null | undefined): JobNote | undefined {
   return { id, app, endpoint, caller, at, isPublic, owned, state };
 }
 
-/** Charges or releases a hold and tells the app. A store that fails leaves the hold to be charged when it expires. */
+/** Charges or releases a hold and tells the app. A store that fails leaves the hold to be charged when it expires: then it answers false. */
 export async function settleHold(
   name: HoldName,
   outcome: Outcome,
   settings: Settings,
   whose?: Omit<Spend, "usd">,
-): Promise<void> {
+): Promise<boolean> {
   try {
     tell(await settings.askStore((store) => store.settle(name, outcome)), settings, whose);
+    return true;
   } catch (cause) {
     if (isDue(settings, "settle"))
       settings.log.error("a call could not be settled; what it holds is charged when it expires", cause);
+    return false;
   }
 }
 

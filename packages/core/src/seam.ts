@@ -111,7 +111,7 @@ export interface Exchange {
   opened(): OpenSocket;
   /** Told when the caller left an exchange that goes on without him. */
   callerLeft(): void;
-  /** Asked while a stream or socket is open; undefined when there is nothing to ask. */
+  /** Asked while a stream or socket is open; there once `head` was called, and undefined where there is nothing to ask. */
   readonly meter: { readonly everyMs: number; tick(): Promise<"go" | "stop"> } | undefined;
   /** Called exactly once. */
   end(ending: Ending, use: Use): void;

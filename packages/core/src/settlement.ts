@@ -15,7 +15,7 @@ export function settleCall(
   upstream: UpstreamHead | undefined,
   job: SealedJob | undefined,
   meter: Meter | undefined,
-): Promise<void> | undefined {
+): Promise<unknown> | undefined {
   const unrun = (): boolean => job !== undefined && settings.tracker.wasQueued(job.from);
   const outcome = outcomeOf(call.kind, ending, upstream, unrun);
   if (outcome === undefined) return undefined;
@@ -47,9 +47,9 @@ async function settleResult(job: AskedJob, outcome: Outcome, settings: Settings)
   abandonment?.over(job.id);
   const timed = outcome !== "release" && endpoints.some(({ price }) => price?.perSecond !== undefined);
   const seconds = timed && !tracker.isOver(job.id) ? await secondsOf(job, settings) : undefined;
-  // Its end is remembered where it was asked for, so that it is not asked for again.
-  if (timed) tracker.see(job.id, "COMPLETED");
-  else tracker.forget(job.id);
   const whole = seconds === undefined || outcome === "release" ? outcome : { ...outcome, seconds };
-  await settleHold({ job: await jobKey(job.id, settings) }, whole, settings);
+  const isSettled = await settleHold({ job: await jobKey(job.id, settings) }, whole, settings);
+  // Its end is remembered where it was asked for, so that it is not asked for again.
+  if (timed && isSettled) tracker.see(job.id, "COMPLETED");
+  else tracker.forget(job.id);
 }

@@ -24,6 +24,11 @@ export function standInFor(redis: Store, whenDown: "memory" | "open"): Store {
     console.error(`[keyway] calls are ${how}: ${cause instanceof Error ? cause.message : "Redis failed"}`);
   }
 
+  /** An answer that came too late may have taken it in Redis too, and whoever is told so may be away again. */
+  function release(hold: string): void {
+    redis.settle({ hold }, "release").catch(() => undefined);
+  }
+
   /** A submit that was sent and not answered is never settled, so the oldest go. */
   function remember(hold: string): void {
     for (const oldest of uncounted) {
@@ -36,8 +41,7 @@ export function standInFor(redis: Store, whenDown: "memory" | "open"): Store {
   async function admitWithout(admission: Admission, cause: unknown): Promise<Admitted> {
     tell(cause);
     const { hold, counters } = admission;
-    // An answer that came too late may have taken it in Redis too.
-    if (hold !== undefined) redis.settle({ hold: hold.id }, "release").catch(() => undefined);
+    if (hold !== undefined) release(hold.id);
     if (whenDown === "memory") return memory.admit(admission);
     if (hold !== undefined) remember(hold.id);
     return { ok: true, allowances: counters.map(({ max, windowMs }) => ({ remaining: max, resetMs: windowMs })) };
@@ -56,13 +60,13 @@ export function standInFor(redis: Store, whenDown: "memory" | "open"): Store {
       uncounted.delete(hold);
       if (!(await memory.extend(hold, leaseMs, 0))) return redis.bind(hold, job, note, leaseMs, lists);
       await memory.bind(hold, job, note, leaseMs);
-      // Redis knows of no such hold, and of the job as soon as it is back: other processes ask it, and lists stand there.
-      void Promise.resolve(redis.bind(hold, job, note, leaseMs, lists)).catch(() => undefined);
+      // If Redis is back by now it learns of the job, for other processes and lists, and of no hold: memory has that.
+      release(hold);
+      void Promise.resolve(redis.bind("", job, note, leaseMs, lists)).catch(tell);
     },
     async settle(name, outcome) {
       if ("hold" in name && uncounted.delete(name.hold)) {
-        // Redis may have taken it, and have been told of no release.
-        redis.settle(name, "release").catch(() => undefined);
+        release(name.hold);
         return null;
       }
       return (await memory.settle(name, outcome)) ?? redis.settle(name, outcome);
