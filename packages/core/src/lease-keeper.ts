@@ -2,9 +2,10 @@ import type { Settings } from "./options.ts";
 import { type Soon, isPending } from "./soon.ts";
 import type { Hold } from "./store.ts";
 
-/** Renews the lease of what a call holds, as long as nobody knows how long that takes; undefined where nothing is held. */
+/** The timer that renews a lease, for `clearInterval`; undefined where nothing is held. */
 export type LeaseKeeper = ReturnType<typeof setInterval> | undefined;
 
+/** Renews the lease of what a call holds: nobody knows how long its body, or a cold start, takes. */
 export function keepLease(hold: Hold | undefined, settings: Settings): LeaseKeeper {
   return hold === undefined ? undefined : startKeeper(hold, settings);
 }

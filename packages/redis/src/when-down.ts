@@ -57,10 +57,10 @@ export function standInFor(redis: Store, whenDown: "memory" | "open"): Store {
       }
     },
     async bind(hold, job, note, leaseMs, lists) {
-      uncounted.delete(hold);
-      if (!(await memory.extend(hold, leaseMs, 0))) return redis.bind(hold, job, note, leaseMs, lists);
-      await memory.bind(hold, job, note, leaseMs);
-      // If Redis is back by now it learns of the job, for other processes and lists, and of no hold: memory has that.
+      const isCounted = !uncounted.delete(hold);
+      if (isCounted && !(await memory.extend(hold, leaseMs, 0))) return redis.bind(hold, job, note, leaseMs, lists);
+      if (isCounted) await memory.bind(hold, job, note, leaseMs);
+      // If Redis is back by now it learns of the job, for other processes and lists, and of no hold: memory has that, or nobody.
       release(hold);
       void Promise.resolve(redis.bind("", job, note, leaseMs, lists)).catch(tell);
     },
