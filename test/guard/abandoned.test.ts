@@ -35,6 +35,14 @@ describe.each(transports)('abandoned: "cancel" over %s', (transport) => {
     expect(cancel?.values("authorization")).toEqual([`Key ${upstream.option.key}`]);
   });
 
+  it("ids that nobody was given are neither followed nor cancelled, where callers name fal's own", async () => {
+    const stage = await leaving(transport, { ownership: "app" });
+    for (let index = 0; index < 20; index += 1) await stage.ask(urlsOf(`invented-${index}`).status, get);
+    await aWhile(stage);
+    const cancels = stage.upstream.arrivals.filter(({ method }) => method === "PUT");
+    expect(cancels.filter(({ url }) => url.includes("invented"))).toEqual([]);
+  });
+
   it("a job that is polled is left alone, also one that is only listened to, and one whose result is asked for", async () => {
     const stage = await leaving(transport);
     const { ask, open, queue } = stage;

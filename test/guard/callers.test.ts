@@ -116,7 +116,7 @@ describe.each(transports)("anonymous callers over %s", (transport) => {
     const authorize = anonymous({ secret, cookie: "visitor", days: 2 });
     const { ask } = await guard({ authorize, publicUrl: "https://app.example/api/fal/proxy" }, transport);
     expect(valueIn((await ask(run, { as: null })).headers, "set-cookie")).toMatch(
-      /^visitor=.*; Max-Age=172800; Secure$/,
+      /^__Host-visitor=.*; Path=\/; .*; Max-Age=172800; Secure$/,
     );
   });
 
@@ -177,6 +177,21 @@ describe.each(transports)("anonymous callers over %s", (transport) => {
     const statuses = [];
     for (let time = 0; time < 4; time += 1) statuses.push((await ask(run, { as: null })).status);
     expect(statuses).toEqual([200, 200, 200, 429]);
+  });
+
+  it("gain nothing by it at an endpoint with limits of its own, nor with uploads", async () => {
+    const endpoints = {
+      "demo/*": { price: { perCall: 1 }, limits: { caller: { budget: { usd: 2, per: "day" } } } },
+    } as const;
+    const { ask } = await guard({ authorize: anonymous({ secret }), endpoints, uploads: { perMinute: 2 } }, transport);
+    const upload = "https://rest.fal.ai/storage/upload/initiate";
+    const [runs, uploads] = [[] as number[], [] as number[]];
+    for (let time = 0; time < 4; time += 1) {
+      runs.push((await ask(run, { as: null })).status);
+      uploads.push((await ask(upload, { as: null })).status);
+    }
+    expect(runs).toEqual([200, 200, 402, 402]);
+    expect(uploads.slice(2)).toEqual([429, 429]);
   });
 });
 

@@ -7,7 +7,7 @@ import { createSealer } from "./seal.ts";
 export interface AnonymousOptions {
   /** Signs the cookie; at least 16 characters. `[new, ...previous]` to change it. */
   readonly secret: string | readonly string[];
-  /** The cookie's name. Default `keyway_id`. */
+  /** The cookie's name. Default `keyway_id`. Where the app is reached over https, `__Host-` stands before it. */
   readonly cookie?: string;
   /** How long a visitor keeps his identity, in days. Default 365. */
   readonly days?: number;
@@ -31,7 +31,9 @@ export function anonymous({ secret, cookie = "keyway_id", days = 365 }: Anonymou
   const subject = { caller: "anonymous", app: cookie };
   return async (context): Promise<Authorization> => {
     const group = bucketOf(context.address);
-    const given = context.cookie(cookie);
+    // No other host of the same site can set such a cookie (RFC 6265bis, section 4.1.3.2).
+    const name = context.secure ? `__Host-${cookie}` : cookie;
+    const given = context.cookie(name);
     const known = given === undefined ? undefined : await sealer.open(given, subject);
     if (known !== undefined) return { id: `anonymous ${known}`, group };
     if (isCrossOrigin(context)) return { deny: true, status: 401, message: noCookie };
@@ -41,7 +43,7 @@ export function anonymous({ secret, cookie = "keyway_id", days = 365 }: Anonymou
     return {
       id: `anonymous ${id}`,
       group,
-      setCookie: `${cookie}=${sealed}; Path=/; HttpOnly; SameSite=Lax; Max-Age=${days * 86_400}${secure}`,
+      setCookie: `${name}=${sealed}; Path=/; HttpOnly; SameSite=Lax; Max-Age=${days * 86_400}${secure}`,
     };
   };
 }

@@ -10,7 +10,7 @@ import { type KnownCaller, identifyCaller } from "./rules/caller.ts";
 import { findEndpoint } from "./rules/endpoint.ts";
 import { answerOwnRoute } from "./own-routes.ts";
 import { checkOrigin, ownUrl, preflightHeaders } from "./rules/origin.ts";
-import { openJob } from "./rules/ownership.ts";
+import { openJob, ownsJobs } from "./rules/ownership.ts";
 import { checkQuery } from "./rules/query.ts";
 import type { Answer, Door, Exchange } from "./seam.ts";
 import { type Soon, andThen, orElse } from "./soon.ts";
@@ -94,11 +94,8 @@ function orTell<T>(trace: Trace, settings: Settings, rule: () => T): T | undefin
 function notePoll(call: Call, falRequestId: string, caller: KnownCaller, settings: Settings): void {
   if (call.kind === "status") settings.polls.take(falRequestId);
   if (call.kind === "cancel" || call.method === "HEAD") return;
-  settings.abandonment?.seen({
-    id: falRequestId,
-    app: call.app,
-    caller: caller.id,
-  });
+  // Whoever holds a sealed id was given it here; an id that anybody may invent is believed when fal.ai knows it.
+  if (ownsJobs(caller, settings)) settings.abandonment?.seen({ id: falRequestId, app: call.app, caller: caller.id });
 }
 
 /** Preflights are ours and ask nobody (WHATWG Fetch, section 4.8). */

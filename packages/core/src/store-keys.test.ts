@@ -88,6 +88,7 @@ it("names in a store stay what they are, for what running apps have in Redis", a
     "keyway:2:jobs-of:09efad848262f9ec369d2aa48181495f",
     `keyway:2:jobs:${ada}`,
     `keyway:2:jobs:${pattern}:${ada}`,
+    `keyway:2:jobs:${pattern}:${team}`,
     `keyway:2:jobs:${all}`,
     `keyway:2:jobs:${team}`,
     `keyway:2:money:${ada}:2026-02`,
@@ -99,6 +100,7 @@ it("names in a store stay what they are, for what running apps have in Redis", a
     "keyway:2:replay:09efad848262f9ec369d2aa48181495f",
     `keyway:2:requests:hour:${pattern}`,
     `keyway:2:requests:hour:${pattern}:${ada}`,
+    `keyway:2:requests:hour:${pattern}:${team}`,
     `keyway:2:requests:hour:${all}`,
     `keyway:2:requests:minute:${ada}`,
     `keyway:2:requests:minute:${team}`,
@@ -106,6 +108,7 @@ it("names in a store stay what they are, for what running apps have in Redis", a
     `keyway:2:streams:${pattern}`,
     `keyway:2:streams:${team}`,
     `keyway:2:uploads:${ada}`,
+    `keyway:2:uploads:${team}`,
   ]);
   expect(await keyway.callerHash("ada")).toBe("09efad848262f9ec369d2aa48181495f");
   expect(storeKey("delivery", "x")).toBe("keyway:2:delivery:x");

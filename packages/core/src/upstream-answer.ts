@@ -88,8 +88,10 @@ function bodyRewriter(admitted: AdmittedCall, job: SealedJob, status: number): R
   return tapRewriter(reader, rewriter);
 }
 
-function hear({ state, seconds }: HeardState, { settings, door }: AdmittedCall, job: SealedJob): void {
+function hear({ state, seconds }: HeardState, admitted: AdmittedCall, job: SealedJob): void {
+  const { call, caller, origin, settings, door } = admitted;
   if (state === "COMPLETED") settings.abandonment?.over(job.from);
+  else if (!origin.owned) settings.abandonment?.seen({ id: job.from, app: call.app, caller: caller.id });
   if (settings.tracker.see(job.from, state)) door.waitUntil(endJob(job.from, seconds, settings));
 }
 

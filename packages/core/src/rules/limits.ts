@@ -169,7 +169,10 @@ function countersOf({ call, caller }: LimitedCall, scopes: readonly Scope[], set
   if (call.kind !== "upload") return scopes.map(({ requests }) => requests).filter((counter) => counter !== undefined);
   if (settings.uploads === false) throw new ProxyError("uploads_refused");
   const { perMinute: max } = settings.uploads;
-  return [createCounter("uploads", storeKey("uploads", nameOfCaller(caller.hash)), { max, per: "minute" })];
+  const count = (label: string, name: string): NamedCounter =>
+    createCounter(label, storeKey("uploads", name), { max, per: "minute" });
+  const own = count("uploads", nameOfCaller(caller.hash));
+  return caller.group === undefined ? [own] : [own, count("uploads-group", `group:${caller.group}`)];
 }
 
 const refusals: Readonly<Record<Refused["why"], ErrorCode>> = {

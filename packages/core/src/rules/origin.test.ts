@@ -102,11 +102,16 @@ describe("without publicUrl", () => {
     if (allowed) expect(verdict).not.toThrow();
     else expect(verdict).toThrow(expect.objectContaining({ code: "forbidden_origin" }));
   });
-  it("and believes no name that somebody else's DNS can point here", () => {
-    const rebound = { cookie, host: "rebind.evil.example", origin: "http://rebind.evil.example" };
-    expect(() => checkOrigin(headOf(rebound), "header", settingsOf({}, false))).toThrow(
-      expect.objectContaining({ code: "public_url_missing" }),
-    );
+  it.each([{ cookie }, {}])("and believes no name that somebody else's DNS can point here, with %j", (shown) => {
+    const rebound = { ...shown, host: "rebind.evil.example", origin: "http://rebind.evil.example" };
+    const verdict = (options: Partial<KeywayOptions>) => () =>
+      checkOrigin(headOf(rebound), "header", settingsOf(options, false));
+    expect(verdict({})).toThrow(expect.objectContaining({ code: "public_url_missing" }));
+    expect(verdict({ publicUrl })).toThrow(expect.objectContaining({ code: "forbidden_origin" }));
+  });
+  it("which does not matter to who shows a token of the app's", () => {
+    const bearer = { authorization: "Bearer x", host: "staging.example", origin: "https://staging.example" };
+    expect(() => checkOrigin(headOf(bearer), "header", settingsOf({}, false))).not.toThrow();
   });
 });
 

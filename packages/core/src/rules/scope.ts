@@ -79,6 +79,9 @@ function makeScopes(
     return andThen(hashes.of(`endpoint ${endpoint.pattern}`), (pattern) => [
       ...scopes,
       ...(own === undefined ? [] : [createScope("endpoint", `endpoint:${pattern}:${mine}`, own)]),
+      ...(own === undefined || group === undefined
+        ? []
+        : [createScope("endpoint-group", `endpoint:${pattern}:group:${group}`, own)]),
       ...(global === undefined ? [] : [createScope("endpoint-global", `endpoint:${pattern}`, global)]),
     ]);
   });

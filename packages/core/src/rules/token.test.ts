@@ -37,6 +37,8 @@ describe("who gets a token", () => {
     ["lcm", { "fal-ai/lcm": { realtime: "proxied" } }, false, false],
     ["lcm", { "fal-ai/lcm": { realtime: false } }, false, false],
     ["lcm", { "fal-ai/lcm": { price } }, false, false],
+    ["lcm", { "fal-ai/lcm": { limits: { caller: { requests: { max: 1, per: "day" } } } } }, false, false],
+    ["lcm", { "fal-ai/lcm": { limits: { global: { streams: 1 } }, realtime: "token" } }, true, true],
     ["lcm", { "fal-ai/lcm": { input: () => true } }, false, false],
     ["lcm", { "fal-ai/lcm": { price, realtime: "token" } }, true, true],
     ["lcm", { "fal-ai/lcm": {}, "fal-ai/lcm/pro": { price } }, false, false],

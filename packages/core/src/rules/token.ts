@@ -58,18 +58,23 @@ function isOpen(app: readonly string[], endpoints: readonly Endpoint[], standard
 function goesAround(app: readonly string[], found: Endpoint, endpoints: readonly Endpoint[]): boolean {
   const named = app.slice(0, appLength(app));
   const names = ({ segments }: Endpoint): boolean => named.every((name, index) => segments[index] === name);
-  return !names(found) && endpoints.some((one) => one.ruled && one.realtime !== "token" && names(one));
+  return !names(found) && endpoints.some((one) => isClosed(one) && one.realtime !== "token" && names(one));
 }
 
 /** A rule for other owners too, which a token for the alias alone would go around. */
-function isKept({ segments, ruled, realtime }: Endpoint, owners: ReadonlySet<string | undefined>): boolean {
-  return !owners.has(segments[0]) && (ruled || realtime !== undefined);
+function isKept(endpoint: Endpoint, owners: ReadonlySet<string | undefined>): boolean {
+  return !owners.has(endpoint.segments[0]) && (isClosed(endpoint) || endpoint.realtime !== undefined);
 }
 
-/** A token only where stated, or for an app named exactly in the list with nothing that a rule would have to see. */
+/** What a direct connection would go around: a rule, a price, limits of the endpoint's own. */
+function isClosed({ ruled, limits }: Endpoint): boolean {
+  return ruled || limits !== undefined;
+}
+
+/** A token only where stated, or for an app named exactly in the list with nothing that a direct connection would go around. */
 function givesTokens(endpoint: Endpoint, standard: "proxied" | "token"): boolean {
   if (endpoint.realtime !== undefined) return endpoint.realtime === "token";
-  if (endpoint.ruled) return false;
+  if (isClosed(endpoint)) return false;
   return standard === "token" || !endpoint.segments.some((segment) => segment.startsWith("*"));
 }
 
