@@ -90,8 +90,8 @@ export interface KeywayOptions {
   /** Rates, open jobs and streams, and money per caller and for all. Default: generous for a caller (6,000 calls a minute, 1,000 jobs and 2,000 streams at once), none for all. */
   readonly limits?: LimitsOption | undefined;
   /**
-   * Whether callers may get fal tokens where an endpoint's rule says nothing. `"proxied"` (default): only for an endpoint without a rule that
-   * is listed by its whole name. `"token"`: for each endpoint without an input rule or a price.
+   * Whether callers may get fal tokens where an endpoint's rule says nothing. `"proxied"` (default): only for an endpoint that is listed by its
+   * whole name, without an input rule, a price or limits. `"token"`: for each endpoint without these.
    */
   readonly realtime?: "proxied" | "token" | undefined;
   /** File uploads per caller; `false` refuses them. Default 60 a minute. */

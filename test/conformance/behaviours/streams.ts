@@ -76,7 +76,7 @@ export function streams(mount: Mount): void {
     });
 
     it("a sealed status stream is the same but for the id, cut at every byte", async () => {
-      const { upstream, ask } = await stage(mount);
+      const { upstream, ask } = await stage(mount, { limits: { pollsPerSecond: 1000 } });
       upstream.answer(always(200, { "content-type": "application/json" }, JSON.stringify({ request_id: requestId })));
       const sealed = String((JSON.parse((await ask(submit)).body.toString()) as { request_id: string }).request_id);
       const url = job.replace(requestId, sealed);

@@ -26,7 +26,7 @@ export interface LimitSet {
 export interface LimitsOption {
   readonly caller?: LimitSet;
   readonly global?: LimitSet;
-  /** Status reads of one job per second. Default 15, more than any official client makes. */
+  /** Reads of one job per second: its status, status stream and result. Default 15, more than any official client makes. */
   readonly pollsPerSecond?: number;
 }
 
