@@ -1,5 +1,6 @@
 export { type Keyway, type OpenedJob, type SubmitOptions, type Usage, createKeyway, toKeyway } from "./keyway.ts";
-export type { KeywayOptions, Timeouts } from "./options.ts";
+export type { KeywayOptions } from "./options.ts";
+export type { Timeouts } from "./timeouts.ts";
 export { type ApiKeyOption, keyFromEnvironment } from "./api-key.ts";
 export type { FetchContext } from "./web-door.ts";
 export { ProxyError, closingRefusal, invalidOption, listErrors, type ErrorCode } from "./errors.ts";

@@ -24,45 +24,9 @@ import type { SparseLine } from "./sparse.ts";
 import type { Store } from "./store.ts";
 import { type Webhooks, type WebhooksOption, resolveWebhooks } from "./webhooks/option.ts";
 import { type UnderstoodTargets, createUnderstoodTargets } from "./understood.ts";
+import { type Timeouts, resolveTimeouts } from "./timeouts.ts";
+import { withDefaults } from "./with-defaults.ts";
 import { within } from "./within.ts";
-
-/** Times in milliseconds; each may be changed by itself. */
-export interface Timeouts {
-  /** Connecting upstream, TLS included. Default 10 s. */
-  readonly connect: number;
-  /** Upstream's answer head on run and stream, which may work for long. Default 60 min. */
-  readonly runHead: number;
-  /** Upstream's answer head on every other call. Default 30 s. */
-  readonly head: number;
-  /** Silence in the body of run, stream and status-stream. Default 30 min. */
-  readonly streamIdle: number;
-  /** Silence in every other body. Default 60 s. */
-  readonly idle: number;
-  /** Silence of the caller while he sends a body. Default 30 s. */
-  readonly callerBody: number;
-  /** Upstream's answer to a WebSocket handshake. Default 10 s. */
-  readonly handshake: number;
-  /** A socket on which nobody sends. Default 30 min. */
-  readonly socketIdle: number;
-  /** A socket whose reader takes nothing. Default 60 s. */
-  readonly socketStall: number;
-  /** The closing handshake of a socket (RFC 6455, section 7). Default 5 s. */
-  readonly socketClose: number;
-  /** `authorize`. Default 10 s. */
-  readonly authorize: number;
-  /** One answer of the store. Default 250 ms. */
-  readonly store: number;
-  /** How long a job's reservation waits for the job's end. Default 24 h. */
-  readonly jobLease: number;
-  /** How long an open stream or socket keeps its place when nothing renews it. Default 2 min. */
-  readonly openLease: number;
-  /** Without a read of its status for this long a job is abandoned. Default 60 s. */
-  readonly abandoned: number;
-  /** Going on with a submit or cancel whose caller left. Default 30 s. */
-  readonly finish: number;
-  /** Waiting for open calls in `close()`. Default 30 s. */
-  readonly drain: number;
-}
 
 /** What WebSockets may do. */
 export interface Sockets {
@@ -87,7 +51,10 @@ export interface KeywayOptions {
   readonly secret?: string | readonly string[] | undefined;
   /** Other origins whose pages may call, such as `https://app.example`. Default none. */
   readonly origins?: readonly string[] | undefined;
-  /** Rates, open jobs and streams, and money per caller and for all. Default: generous for a caller (6,000 calls a minute, 1,000 jobs and 2,000 streams at once), none for all. */
+  /**
+   * Rates, open jobs and streams, and money per caller and for all. Default: generous for a caller (6,000 calls a minute, 1,000 jobs and
+   * 2,000 streams at once), none for all.
+   */
   readonly limits?: LimitsOption | undefined;
   /**
    * Whether callers may get fal tokens where an endpoint's rule says nothing. `"proxied"` (default): only for an endpoint that is listed by its
@@ -178,27 +145,6 @@ export interface Settings {
   now(): number;
 }
 
-const minute = 60_000;
-const timeouts: Timeouts = {
-  connect: 10_000,
-  runHead: 60 * minute,
-  head: 30_000,
-  streamIdle: 30 * minute,
-  idle: minute,
-  callerBody: 30_000,
-  handshake: 10_000,
-  socketIdle: 30 * minute,
-  socketStall: minute,
-  socketClose: 5000,
-  authorize: 10_000,
-  store: 250,
-  jobLease: 24 * 60 * minute,
-  openLease: 2 * minute,
-  abandoned: minute,
-  finish: 30_000,
-  drain: 30_000,
-};
-
 /** Turns options into settings; throws one `invalid_option` with the corrected line for the first mistake. */
 export function resolveOptions(options: KeywayOptions): Settings {
   checkNames(options);
@@ -213,7 +159,7 @@ export function resolveOptions(options: KeywayOptions): Settings {
   const namespace = options.namespace ?? "keyway";
   const hashes = createHashes(namespace, digests);
   const limits = resolveLimits(options.limits);
-  const times = { ...timeouts, ...stated(options.timeouts ?? {}) };
+  const timeouts = resolveTimeouts(options.timeouts);
   const store = options.store ?? storeOfProcess(namespace);
   const secrets = resolveSecrets(options.secret, apiKey);
   const target = upstream === undefined ? undefined : splitUpstream(upstream.url);
@@ -233,7 +179,7 @@ export function resolveOptions(options: KeywayOptions): Settings {
     callers: createRecent(10_000),
     polls: createTokenBuckets(limits.pollsPerSecond, Date.now),
     tracker: createJobTracker(),
-    abandonment: options.abandoned === "cancel" ? createAbandonment(times.abandoned, () => settings) : undefined,
+    abandonment: options.abandoned === "cancel" ? createAbandonment(timeouts.abandoned, () => settings) : undefined,
     onSpend: options.onSpend,
     dryRun: options.dryRun ?? false,
     webhooks: resolveWebhooks(options.webhooks, secrets, target, log),
@@ -243,7 +189,7 @@ export function resolveOptions(options: KeywayOptions): Settings {
     askStore:
       options.store === undefined
         ? (question) => question(store)
-        : (question) => askInTime(async () => question(store), times.store),
+        : (question) => askInTime(async () => question(store), timeouts.store),
     forwardHeaders: options.forwardHeaders ?? [],
     trustProxy: options.trustProxy ?? 0,
     observe: options.observe,
@@ -251,10 +197,10 @@ export function resolveOptions(options: KeywayOptions): Settings {
     said: new Map(),
     droppedHeaders: new Set(),
     ownership: options.ownership ?? "caller",
-    reauthorize: options.reauthorize ?? minute,
-    timeouts: times,
+    reauthorize: options.reauthorize ?? 60_000,
+    timeouts,
     maxBodyBytes: options.maxBodyBytes ?? 32 * 1024 * 1024,
-    sockets: { maxMessageBytes: 64 * 1024 * 1024, deflate: false, ...stated(options.sockets ?? {}) },
+    sockets: withDefaults(options.sockets, { maxMessageBytes: 64 * 1024 * 1024, deflate: false }),
     upstream: target,
     now: Date.now,
   };
@@ -293,11 +239,6 @@ function resolvePublicUrl(url: string | undefined): Settings["publicUrl"] {
   const { origin, pathname } = new URL(url);
   const path = pathname.replace(/\/+$/, "");
   return { href: origin + path, origin, path };
-}
-
-/** Without what is undefined, which would hide a default. */
-function stated<T extends object>(given: T): Partial<T> {
-  return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)) as Partial<T>;
 }
 
 async function askInTime<T>(ask: () => Promise<T>, ms: number): Promise<T> {

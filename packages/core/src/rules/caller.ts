@@ -8,7 +8,8 @@ import { hashOfCaller, storeKey } from "../store-keys.ts";
 import { within } from "../within.ts";
 import { addressOf, bucketOf } from "./address.ts";
 import { createContext } from "./authorize-context.ts";
-import { type LimitSet, whyNotLimits, withDefaults } from "./limit-set.ts";
+import { withDefaults } from "../with-defaults.ts";
+import { type LimitSet, whyNotLimits } from "./limit-set.ts";
 
 /** Who calls, as the app knows him. `id` is any stable, unique string: a user id. */
 export interface Caller {

@@ -1,4 +1,5 @@
 import { isAmount } from "./price.ts";
+import { withDefaults } from "../with-defaults.ts";
 
 /** Money per calendar period, UTC. */
 export interface BudgetOption {
@@ -45,12 +46,6 @@ export function resolveLimits(option: LimitsOption | undefined): Limits {
     global: option?.global ?? {},
     pollsPerSecond: option?.pollsPerSecond ?? 15,
   };
-}
-
-/** One set over another: what it states counts, and what it leaves out or undefined stays. */
-export function withDefaults(set: LimitSet | undefined, standard: LimitSet): LimitSet {
-  const stated = Object.entries(set ?? {}).filter(([, value]) => value !== undefined);
-  return { ...standard, ...Object.fromEntries(stated) };
 }
 
 const names = ["budget", "requests", "jobs", "streams"];
