@@ -71,7 +71,7 @@ export async function handleWebhook(
 /** Errors show up as `close`, and Node tells those of a request only to who listens; who is answered while he sends a body may go on for a while. */
 function prepare(req: IncomingMessage, res: ServerResponse, { head }: Door): void {
   res.on("error", ignore);
-  if (announcesBody(head.headers)) res.once("finish", () => endLingering(req));
+  if (announcesBody(head.headers)) res.on("finish", () => endLingering(req));
 }
 
 function endLingering(req: IncomingMessage): void {
