@@ -22,74 +22,61 @@ export interface BodyLimits {
   readonly stallMs: number;
 }
 
-/** Who is told of a request's body, until it ends or fails. */
+/** Follows a request's body until it ends, fails or grows too large; answers the function that stops following. */
 interface Follower {
   data(chunk: Buffer): void;
   end(): void;
   fail(error: Error): void;
 }
 
-/** Follows a request's body until it ends, fails, grows too large or is no longer asked for. */
-class Following {
-  readonly #limits: BodyLimits;
-  // Listeners stay where they are: to take them off costs as much as the rest. What they lead to goes with the body, as V8 may
-  // have made the list that names them in its old generation, where it outlives the request.
-  #follower: Follower | undefined;
-  #total = 0;
-  #timer: NodeJS.Timeout | undefined;
-
-  constructor(req: IncomingMessage, limits: BodyLimits, follower: Follower) {
-    this.#limits = limits;
-    this.#follower = follower;
-    // An error that breaks a body is followed by its close.
-    const closed = (): void => this.#fail(new ProxyError("body_incomplete"));
-    req
-      .on("data", (chunk: Buffer) => this.#data(chunk))
-      .on("end", () => this.stop()?.end())
-      .on("close", closed);
-    if (req.destroyed) queueMicrotask(closed);
-    else this.awaitMore();
-  }
-
-  /** Answers whom it followed the body for until now. */
-  stop(): Follower | undefined {
-    const follower = this.#follower;
-    this.#follower = undefined;
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
-    return follower;
-  }
-
-  awaitMore(): void {
-    if (this.#follower === undefined) return;
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#fail(new ProxyError("body_timeout")), this.#limits.stallMs);
-  }
-
-  #fail(error: Error): void {
-    this.stop()?.fail(error);
-  }
-
-  #data(chunk: Buffer): void {
-    const follower = this.#follower;
-    if (follower === undefined) return;
-    const { maxBytes } = this.#limits;
-    this.#total += chunk.length;
-    if (this.#total > maxBytes)
-      return this.#fail(
+function follow(
+  req: IncomingMessage,
+  { maxBytes, stallMs }: BodyLimits,
+  follower: Follower,
+): { stop(): void; awaitMore(): void } {
+  let total = 0;
+  let timer: NodeJS.Timeout | undefined;
+  let told: Follower | undefined = follower;
+  const awaitMore = (): void => {
+    clearTimeout(timer);
+    if (told !== undefined) timer = setTimeout(() => fail(new ProxyError("body_timeout")), stallMs);
+  };
+  // Listeners stay where they are: to take them off costs as much as the rest. Whom they tell is forgotten, because the list that
+  // names them may be in V8's old generation, where it outlives the request with all that it leads to.
+  const stop = (): Follower | undefined => {
+    const last = told;
+    told = undefined;
+    clearTimeout(timer);
+    return last;
+  };
+  const fail = (error: Error): void => stop()?.fail(error);
+  const onData = (chunk: Buffer): void => {
+    if (told === undefined) return;
+    total += chunk.length;
+    if (total > maxBytes)
+      return fail(
         new ProxyError("body_too_large", {
           message: `The request body is larger than ${maxBytes} bytes (option maxBodyBytes).`,
         }),
       );
-    this.#timer?.refresh();
-    follower.data(chunk);
-  }
+    timer?.refresh();
+    told.data(chunk);
+  };
+  const onEnd = (): void => stop()?.end();
+  // An error that breaks a body is followed by its close.
+  const onClose = (): void => {
+    if (told !== undefined) fail(new ProxyError("body_incomplete"));
+  };
+  req.on("data", onData).on("end", onEnd).on("close", onClose);
+  if (req.destroyed) queueMicrotask(onClose);
+  else awaitMore();
+  return { stop, awaitMore };
 }
 
 /** The whole body, up to the limit. */
 export function collectBody(req: IncomingMessage, limits: BodyLimits): Promise<Uint8Array> {
   return new Promise((resolve, reject) => {
-    new Following(req, limits, new Collector(resolve, reject));
+    follow(req, limits, new Collector(resolve, reject));
   });
 }
 
@@ -129,7 +116,7 @@ export function streamBody(req: IncomingMessage, limits: BodyLimits, count: (byt
       callback(error);
     },
   });
-  const following = new Following(req, limits, {
+  const following = follow(req, limits, {
     data(chunk) {
       count(chunk.length);
       if (body.push(chunk)) return;
