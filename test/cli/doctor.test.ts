@@ -105,11 +105,12 @@ describe("keyway doctor", () => {
 
   it.each([
     [401, /fault +key +fal\.ai refuses the key \(401\)/, 1],
-    [404, /ok +key +fal\.ai does not refuse the key \(404\)/, 0],
+    [403, /fault +key +fal\.ai knows the key .*\(403\)\n +mend: look at the balance/, 1],
+    [200, /ok +key +fal\.ai takes the key \(200\)/, 0],
     [500, /warning +key +fal\.ai answered 500/, 0],
   ] as const)("fal.ai answers the key with %i", async (status, says, exitCode) => {
     const authority = createAuthority();
-    const fal = await startUpstream(authority.issue(["queue.fal.run"]));
+    const fal = await startUpstream(authority.issue(["rest.fal.ai"]));
     onTestFinished(() => fal.close());
     fal.answer(always(status, { "content-type": "application/json" }, '{"detail":"x"}'));
     const [code, said] = await examine(["--online"], {
@@ -119,8 +120,8 @@ describe("keyway doctor", () => {
     expect([code, said]).toEqual([exitCode, expect.stringMatching(says)]);
     const [asked] = fal.arrivals;
     expect([asked?.method, asked?.url, asked?.values("authorization")]).toEqual([
-      "GET",
-      "/keyway-doctor/none/requests/00000000-0000-4000-8000-000000000000/status",
+      "POST",
+      "/storage/upload/initiate?storage_type=fal-cdn-v3",
       [`Key ${key}`],
     ]);
   });
@@ -189,7 +190,7 @@ describe("keyway doctor", () => {
       "a login page",
       answering(302, { location: "/login" }),
       /fault +mount +the mount redirects to \/login\n +mend: mount Keyway before/,
-      /warning +upgrade +something else answers .* \(302\)/,
+      /warning +upgrade +something else answers .* \(302\)[^]*warning +webhook +something else answers .* \(302\)/,
     ],
     [
       "another app",
@@ -201,7 +202,7 @@ describe("keyway doctor", () => {
       "a cache",
       answering(401, { "cache-control": "max-age=60" }, refusal("unauthorized")),
       /fault +mount +answers arrive with cache-control "max-age=60"/,
-      /ok +webhook +.* refuses a forged delivery/,
+      /warning +webhook +something else answers .* \(401\)/,
     ],
     [
       "an app that fails",

@@ -3,4 +3,4 @@ import { redirectFalHosts } from "../security/fal-hosts.ts";
 
 const [port = "", authority = ""] = (process.env["TEST_FAL"] ?? "").split(" ");
 const hosts = redirectFalHosts(Buffer.from(authority, "base64").toString());
-hosts.lead("queue.fal.run", Number(port));
+hosts.lead("rest.fal.ai", Number(port));

@@ -43,6 +43,17 @@ describe.each(transports)('abandoned: "cancel" over %s', (transport) => {
     expect(cancels.filter(({ url }) => url.includes("invented"))).toEqual([]);
   });
 
+  it("a job goes on whose result is delivered, and one that the app submitted, though their callers asked and left", async () => {
+    const webhooks = { url: "https://app.example/api/fal/webhook", onResult: () => undefined };
+    const delivering = await leaving(transport, { webhooks });
+    await delivering.ask(urlsOf(idIn(await delivering.ask(submit))).status, get);
+    const stage = await leaving(transport);
+    const { request_id: own } = await stage.keyway.submitFor({ id: "ada" }, "fal-ai/flux/dev", { input: {} });
+    await stage.ask(urlsOf(own).status, get);
+    await aWhile(stage);
+    expect([delivering.queue.jobs[0]?.cancels, stage.queue.jobs[0]?.cancels]).toEqual([0, 0]);
+  });
+
   it("a job that is polled is left alone, also one that is only listened to, and one whose result is asked for", async () => {
     const stage = await leaving(transport);
     const { ask, open, queue } = stage;

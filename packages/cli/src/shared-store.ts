@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import { invalidOption } from "@keyway/core";
 import type { Store } from "@keyway/core";
 import { createRedisStore, ioredisSettings } from "@keyway/redis";
@@ -7,6 +8,8 @@ import { codeOf } from "./thrown.ts";
 /** A store on Redis with a connection of its own. */
 export interface SharedStore {
   readonly store: Store;
+  /** Resolves once there is a connection; rejects when the first attempt fails. */
+  readonly connected: () => Promise<void>;
   readonly close: () => void;
 }
 
@@ -27,6 +30,9 @@ export async function openSharedStore(url: string, namespace: string | undefined
   });
   return {
     store: createRedisStore(namespace === undefined ? { client } : { client, namespace }),
+    connected: async () => {
+      if (client.status !== "ready") await once(client, "ready");
+    },
     close: () => client.disconnect(),
   };
 }

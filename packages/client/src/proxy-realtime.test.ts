@@ -92,10 +92,17 @@ test("who wrapped it since keeps it", () => {
   expect(globalThis.WebSocket).toBe(wrapped);
 });
 
-test("on a server it does nothing", async () => {
+test.each(["/api/fal/proxy", "api/fal/proxy"])("on a server it does nothing with %s", async (path) => {
   vi.stubGlobal("location", undefined);
-  const throughProxy = proxyRealtime({ proxyUrl: "/api/fal/proxy" });
+  const throughProxy = proxyRealtime({ proxyUrl: path });
   expect(globalThis.WebSocket).toBe(Native);
   await expect(throughProxy("")).rejects.toThrow("there is no page here");
+  throughProxy.restore();
+});
+
+test("where there is no WebSocket it does nothing with a whole URL either", async () => {
+  vi.stubGlobal("WebSocket", undefined);
+  const throughProxy = proxyRealtime({ proxyUrl });
+  await expect(throughProxy("")).rejects.toThrow("there is no WebSocket here");
   throughProxy.restore();
 });

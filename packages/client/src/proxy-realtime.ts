@@ -13,7 +13,7 @@ export interface ThroughProxy {
  * option to change that. So this **replaces the page's `WebSocket`** by one that takes connections made with the provider it returns to
  * the proxy; everything else on the page gets the browser's own, as before. The browser sees neither key nor token.
  *
- * Where a page is rendered on a server it does nothing.
+ * Where a page is rendered on a server it does nothing, if `proxyUrl` is a path: a whole URL is for what is no page, such as React Native.
  * @example
  * const throughProxy = proxyRealtime({ proxyUrl: "/api/fal/proxy" });
  * const connection = fal.realtime.connect("fal-ai/fast-lcm-diffusion", {
@@ -22,7 +22,8 @@ export interface ThroughProxy {
  * });
  */
 export function proxyRealtime({ proxyUrl }: MountOptions): ThroughProxy {
-  if (globalThis.location === undefined && proxyUrl.startsWith("/")) return closed("there is no page here");
+  if (globalThis.location === undefined && !URL.canParse(proxyUrl)) return closed("there is no page here");
+  if (globalThis.WebSocket === undefined) return closed("there is no WebSocket here");
   const ticket = toTicket(toMountUrl(proxyUrl));
   const close = openRoute();
   let isOpen = true;

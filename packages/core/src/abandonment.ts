@@ -1,5 +1,5 @@
 import { cancelJob } from "./job-queue.ts";
-import { type JobNote, jobKey } from "./job.ts";
+import { type JobNote, jobKey, readNote } from "./job.ts";
 import type { Settings } from "./options.ts";
 
 type SeenJob = Pick<JobNote, "id" | "app" | "caller">;
@@ -16,7 +16,7 @@ export interface Abandonment {
 
 /**
  * A job whose last read is older than `after` milliseconds is cancelled once, also when several processes share a store: each leaves
- * word of the reads that it saw, at most three times in that span.
+ * word of the reads that it saw, at most three times in that span. A job that is kept goes on: someone else than its caller waits for it.
  */
 export function createAbandonment(after: number, settings: () => Settings): Abandonment {
   const jobs = new Map<string, { note: SeenJob; at: number; told: number }>();
@@ -71,15 +71,21 @@ function letExit(timer: unknown): void {
 }
 
 async function seenKey(id: string, settings: Settings): Promise<string> {
-  return `${await jobKey(id, settings)}:seen`;
+  return toSeenKey(await jobKey(id, settings));
+}
+
+function toSeenKey(job: string): string {
+  return `${job}:seen`;
 }
 
 const day = 24 * 3_600_000;
 
 async function cancelOnce(note: SeenJob, at: number, settings: Settings): Promise<void> {
-  const key = await seenKey(note.id, settings);
+  const job = await jobKey(note.id, settings);
+  const key = toSeenKey(job);
   const last = await settings.askStore((store) => store.get(key));
   if (last !== null && Number(last) > at) return;
+  if (readNote(await settings.askStore((store) => store.get(job)))?.kept === true) return;
   const cancelled = `${key}:cancelled`;
   if (!(await settings.askStore((store) => store.claim(cancelled, day)))) return;
   await cancelJob(note, settings);

@@ -1,4 +1,5 @@
 import { ProxyError } from "./errors.ts";
+import { isBuilding } from "./platform.ts";
 import { bucketOf } from "./rules/address.ts";
 import type { Authorize, AuthorizeContext, Authorization } from "./rules/caller.ts";
 import { createSealer } from "./seal.ts";
@@ -21,7 +22,9 @@ export interface AnonymousOptions {
  */
 export function anonymous({ secret, cookie = "keyway_id", days = 365 }: AnonymousOptions): Authorize {
   const secrets = [secret].flat();
-  if (secrets.length === 0 || secrets.some((one) => typeof one !== "string" || one.length < 16)) {
+  const isWeak = secrets.length === 0 || secrets.some((one) => typeof one !== "string" || one.length < 16);
+  // While an app is built its secrets need not be there.
+  if (isWeak && !isBuilding()) {
     throw new ProxyError("invalid_option", {
       message:
         'Keyway: anonymous needs a secret of at least 16 characters: anonymous({ secret: process.env.COOKIE_SECRET ?? "" })',

@@ -217,8 +217,9 @@ function bindSubmission(submission: Submission | undefined, admitted: AdmittedCa
   const sealed = origin.owned ? settings.sealer.seal({ caller: origin.caller, app: call.app, requestId: from }) : from;
   return andThen(sealed, (to) => {
     const { endpoint, caller, isPublic, owned, at } = origin;
-    const note: JobNote = { id: from, app: call.app, endpoint, caller, isPublic, owned, at };
-    settings.abandonment?.seen(note);
+    const kept = admitted.delivers || settings.abandonment === undefined;
+    const note: JobNote = { id: from, app: call.app, endpoint, caller, isPublic, owned, at, ...(kept && { kept }) };
+    if (!kept) settings.abandonment?.seen(note);
     return andThen(bindJob(note, admitted), () => ({ from, to }));
   });
 }

@@ -26,6 +26,8 @@ export interface JobNote extends JobOrigin {
   /** fal's own id. */
   readonly id: string;
   readonly app: string;
+  /** Whether it goes on when nobody asks about it: its result is delivered, or the app itself submitted it. */
+  readonly kept?: boolean | undefined;
   /** How it came out, once that was delivered. */
   readonly state?: "OK" | "ERROR" | undefined;
 }
@@ -54,10 +56,10 @@ export function jobKey(falRequestId: string, settings: Settings): Soon<string> {
 export function readNote(text: string | null | undefined): JobNote | undefined {
   if (text === null || text === undefined) return undefined;
   const note: Partial<JobNote> = JSON.parse(text);
-  const { id, app, endpoint, caller, at, isPublic = false, owned = true, state } = note;
+  const { id, app, endpoint, caller, at, isPublic = false, owned = true, kept, state } = note;
   if (id === undefined || app === undefined || endpoint === undefined || caller === undefined || at === undefined)
     return undefined;
-  return { id, app, endpoint, caller, at, isPublic, owned, state };
+  return { id, app, endpoint, caller, at, isPublic, owned, kept, state };
 }
 
 /** Charges or releases a hold and tells the app. A store that fails leaves the hold to be charged when it expires: then it answers false. */

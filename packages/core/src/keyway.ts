@@ -188,7 +188,8 @@ async function submitFor(
     body: JSON.stringify(input),
   });
   const ownership = settings.authorize === "public" ? "app" : settings.ownership;
-  const asCaller = Object.freeze({ ...settings, ownership, authorize: () => caller });
+  // The app waits for it, whoever asks about it or not.
+  const asCaller = Object.freeze({ ...settings, ownership, abandonment: undefined, authorize: () => caller });
   const response = await answerRequest(request, {}, asCaller);
   const body: unknown = await response.json().catch(() => null);
   const fields: Record<string, unknown> = typeof body === "object" && body !== null ? { ...body } : {};

@@ -46,6 +46,9 @@ const officialNames: Readonly<Record<string, string>> = {
     "isAuthenticated is called authorize here and answers who calls: write authorize: async ({ headers, cookie }) => ({ id: userId }), or null for nobody",
   allowUnauthorizedRequests:
     'allowUnauthorizedRequests is stated as authorize: "public" here; to let only your users in, write authorize: async ({ cookie }) => ({ id: userId })',
+  credentials: "credentials is called apiKey here: write apiKey: env.FAL_KEY",
+  resolveApiKey: "resolveApiKey is called apiKey here: write apiKey: async (caller) => key",
+  json: "json is not needed: every mount answers with a Response of its own",
   resolveFalAuth:
     "resolveFalAuth is called apiKey here and gives the key without the word Key: write apiKey: async (caller) => key",
 };

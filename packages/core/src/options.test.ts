@@ -1,5 +1,6 @@
 import { inspect } from "node:util";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { anonymous } from "./anonymous.ts";
 import { ProxyError } from "./errors.ts";
 import { createKeyway, toKeyway } from "./keyway.ts";
 import { createMemoryStore } from "./memory-store.ts";
@@ -59,6 +60,12 @@ describe("counters in memory", () => {
       expect(warned).toBe("");
     },
   );
+});
+
+it("while an app is built, the secret of anonymous() need not be there", () => {
+  expect(() => anonymous({ secret: "" })).toThrow(/at least 16 characters/);
+  vi.stubEnv("NEXT_PHASE", "phase-production-build");
+  expect(anonymous({ secret: "" })).toBeTypeOf("function");
 });
 
 describe("a mistake shows the corrected line", () => {
@@ -169,6 +176,9 @@ describe("names", () => {
     ["isAuthenticated", async () => true, "authorize: async ({ headers, cookie }) => ({ id: userId })"],
     ["allowUnauthorizedRequests", true, 'authorize: "public"'],
     ["resolveFalAuth", async () => `Key ${key}`, "apiKey: async (caller) => key"],
+    ["resolveApiKey", async () => key, "apiKey: async (caller) => key"],
+    ["credentials", key, "apiKey: env.FAL_KEY"],
+    ["json", () => undefined, "not needed"],
   ])("%s of the official proxy: the new line is printed", (name, value, shows) => {
     expect(mistakeOf({ [name]: value })).toContain(shows);
     expect(mistakeOf({ ...good, [name]: value })).toContain(shows);

@@ -2,7 +2,7 @@ import { ProxyError, createKeyway, keyFromEnvironment } from "@keyway/core";
 import { ask } from "./ask.ts";
 import { type Finding, fault, note, ok, skipped, warning } from "./finding.ts";
 import type { Patient } from "./patient.ts";
-import { nobodysStatus } from "./probes.ts";
+import { uploadStart } from "./probes.ts";
 
 const makeOne = "make a key at https://fal.ai/dashboard/keys and set FAL_KEY=<key id>:<key secret> on the server";
 
@@ -51,17 +51,25 @@ function createProbe(key: string | undefined): ReturnType<typeof createKeyway> {
   return createKeyway({ authorize: () => null, endpoints: [], limits, ...placeholder });
 }
 
-/** Reads the status of a job that nobody has: fal.ai answers 401 to a wrong key and something else to a right one. */
+/** Starts an upload, which no stranger may: what is asked about a job that does not exist is answered without a key as well. */
 async function tryKey(key: string): Promise<Finding> {
-  const answer = await ask(new URL(nobodysStatus), { headers: { authorization: `Key ${key}` } });
+  const answer = await ask(new URL(uploadStart.url), {
+    method: "POST",
+    headers: { authorization: `Key ${key}`, "content-type": "application/json" },
+    body: uploadStart.body,
+  });
   if ("why" in answer)
     return warning(
       `fal.ai could not be reached from here (${answer.why})`,
-      "let this machine connect to queue.fal.run:443",
+      "let this machine connect to rest.fal.ai:443",
     );
-  if (answer.status === 401 || answer.status === 403)
-    return fault(`fal.ai refuses the key (${answer.status})`, makeOne);
+  if (answer.status === 401) return fault("fal.ai refuses the key (401)", makeOne);
+  if (answer.status === 403)
+    return fault(
+      "fal.ai knows the key and lets it do nothing (403)",
+      "look at the balance of its account and at its scope: https://fal.ai/dashboard",
+    );
   return answer.status >= 500
     ? warning(`fal.ai answered ${answer.status}`, "ask again later")
-    : ok(`fal.ai does not refuse the key (${answer.status})`);
+    : ok(`fal.ai takes the key (${answer.status})`);
 }

@@ -11,4 +11,7 @@ export const nobodysStatus: string = `https://queue.fal.run/${nobodysApp}/reques
 export const refusedQuery = "?fal_keyway_doctor=1";
 
 /** Asks fal.ai for a place to put a file; no file follows. */
-export const uploadStart: string = "https://rest.fal.ai/storage/upload/initiate?storage_type=fal-cdn-v3";
+export const uploadStart: { readonly url: string; readonly body: string } = {
+  url: "https://rest.fal.ai/storage/upload/initiate?storage_type=fal-cdn-v3",
+  body: JSON.stringify({ content_type: "text/plain", file_name: "keyway-doctor.txt" }),
+};

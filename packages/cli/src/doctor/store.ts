@@ -12,9 +12,9 @@ export async function checkStore(redisUrl: string | undefined): Promise<readonly
         "KEYWAY_REDIS_URL is not set here; without a shared store limits are counted in memory, which is right for one process alone",
       ),
     ];
-  const { store, close } = await openSharedStore(redisUrl, undefined);
+  const { store, connected, close } = await openSharedStore(redisUrl, undefined);
   try {
-    await store.get("keyway:2:doctor");
+    await connected();
     const started = performance.now();
     await store.get("keyway:2:doctor");
     const took = Math.ceil(performance.now() - started);

@@ -12,10 +12,10 @@ export async function checkUpstream(patient: Patient): Promise<readonly Finding[
     return [
       skipped("where the app's calls go: --online starts an upload through it, with KEYWAY_TOKEN or KEYWAY_COOKIE"),
     ];
-  const answer = await patient.ask("caller", uploadStart, {
+  const answer = await patient.ask("caller", uploadStart.url, {
     method: "POST",
     headers: { "content-type": "application/json" },
-    body: JSON.stringify({ content_type: "text/plain", file_name: "keyway-doctor.txt" }),
+    body: uploadStart.body,
   });
   if ("why" in answer) return [warning(`no answer (${answer.why})`, "read the app's log")];
   if (answer.code === "uploads_refused")

@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { ask } from "./ask.ts";
-import { type Finding, fault, note, ok, skipped } from "./finding.ts";
+import { type Finding, fault, note, ok, skipped, warning } from "./finding.ts";
 import type { Patient } from "./patient.ts";
 
 /** Can fal.ai reach the webhook door, and does the door refuse what fal.ai has not signed? */
@@ -21,12 +21,19 @@ export async function checkWebhook({ webhook }: Patient): Promise<readonly Findi
   });
   if ("why" in answer)
     return [fault(`nobody answers at ${url.href} (${answer.why})`, "start the app, or put --webhook right")];
-  const { status } = answer;
-  if (status === 401) return [ok(`${url.href} refuses a forged delivery`)];
-  if (!stated && status >= 300 && status < 500)
+  const { status, code } = answer;
+  if (code === "delivery_refused") return [ok(`${url.href} refuses a forged delivery`)];
+  if (!stated && status === 404)
     return [
       note(
         `no webhook door at ${url.href} (${status}); results are read by polling. If there is one elsewhere: --webhook <url>`,
+      ),
+    ];
+  if (!stated && status >= 300 && status < 500)
+    return [
+      warning(
+        `something else answers at ${url.href} (${status}): deliveries of fal.ai would not arrive`,
+        "if the app has a webhook door, mount it before logins and redirects, or name it with --webhook <url>",
       ),
     ];
   if (status >= 200 && status < 300)

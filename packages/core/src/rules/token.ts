@@ -48,7 +48,14 @@ function isOpen(app: readonly string[], endpoints: readonly Endpoint[], standard
   const owners = new Set(named.map(({ segments }) => segments[0]));
   // Who names an alias decides for his own owner only: another owner's app of that name may have a rule to keep.
   const deciding = named.length === 0 ? covering : covering.filter((one) => named.includes(one) || isKept(one, owners));
-  return deciding.length > 0 && deciding.every((endpoint) => givesTokens(endpoint, standard));
+  return deciding.length > 0 && deciding.every((endpoint) => givesForApp(endpoint, standard));
+}
+
+/** For all that lies below an app a token is given where the list names the app, and not only a path below it, unless it is stated. */
+function givesForApp(endpoint: Endpoint, standard: "proxied" | "token"): boolean {
+  const { realtime, segments } = endpoint;
+  const isStated = realtime === "token" || standard === "token";
+  return givesTokens(endpoint, standard) && (isStated || segments.length === appLength(segments));
 }
 
 /**
