@@ -114,13 +114,13 @@ describe("loadPrices", () => {
     currency,
   });
 
-  it("makes prices per unit, and per second where fal bills seconds", async () => {
+  it("makes prices per unit, and per second where fal bills those of computing; those of a video are units", async () => {
     const [a, b, c] = [fresh(), fresh(), fresh()];
     const prices = [priceOf(a, "images"), priceOf(b, "seconds", 0.001), priceOf(c, "compute seconds", 0.0005)];
     const api = recorded([{ prices }]);
     expect(await loadPrices([a, b, c], { apiKey, fetch: api.fetch })).toEqual({
       [a]: { perUnit: 0.02 },
-      [b]: { perSecond: 0.001 },
+      [b]: { perUnit: 0.001 },
       [c]: { perSecond: 0.0005 },
     });
     expect(api.asked[0]?.url.href).toBe(

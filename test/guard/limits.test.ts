@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { type KeywayOptions, createMemoryStore } from "@keyway/core";
 import { describe, expect, it } from "vitest";
 import { WebSocket, WebSocketServer } from "ws";
-import { type Script, always } from "../upstream.ts";
+import { type Script, always, respond } from "../upstream.ts";
 import { type Received, valueIn } from "../wire.ts";
 import { codeOf, run, stream, submit } from "../conformance/stage.ts";
 import type { Job } from "./queue.ts";
@@ -232,9 +232,21 @@ describe.each(transports)("jobs at once over %s", (transport) => {
     expect((await ask(submit)).status).toBe(429);
   });
 
-  it("are free again when fal.ai agreed to cancel", async () => {
-    const { ask, queue, ids } = await full();
+  it("are free again when fal.ai says that a cancelled one is over, and not while it goes on", async () => {
+    const { ask, queue, ids, upstream } = await full();
+    const reads = (): number => upstream.arrivals.filter(({ url }) => url.endsWith("/status")).length;
+    upstream.answer((arrival) => {
+      if (arrival.method === "PUT") respond(arrival.response, 202, {}, '{"status":"CANCELLATION_REQUESTED"}');
+      else queue.script(arrival);
+    });
+    let before = reads();
     expect((await ask(urlsOf(ids[0] ?? "").cancel, put)).status).toBe(202);
+    await expect.poll(reads).toBe(before + 1);
+    expect((await ask(submit)).status).toBe(429);
+    upstream.answer(queue.script);
+    before = reads();
+    expect((await ask(urlsOf(ids[0] ?? "").cancel, put)).status).toBe(202);
+    await expect.poll(reads).toBe(before + 1);
     unsay(queue.jobs[0]);
     await expect.poll(async () => (await ask(submit)).status).toBe(200);
     expect((await ask(submit)).status).toBe(429);

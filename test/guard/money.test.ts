@@ -136,6 +136,49 @@ describe.each(transports)("prices over %s", (transport) => {
   });
 });
 
+describe.each(transports)("a job that is over, over %s,", (transport) => {
+  it("with a price per second waits for its result when its status names an error", async () => {
+    const { ask, queue, settled } = await priced({ perSecond: 0.01, reserveSeconds: 20 }, {}, transport);
+    const urls = urlsOf(idIn(await ask(submit)));
+    Object.assign(queue.jobs[0] ?? {}, { state: "COMPLETED", seconds: 3.7, status: 500 });
+    await ask(urls.status, get);
+    expect((await ask(urls.result, get)).status).toBe(500);
+    expect(await settled()).toBe(0);
+  });
+
+  it.each([502, 503, 504])(
+    "is charged though a gateway answered %i in place of its result at first",
+    async (trouble) => {
+      const { ask, queue, settled, upstream } = await priced({ perCall: 0.4 }, {}, transport);
+      const urls = urlsOf(idIn(await ask(submit)));
+      Object.assign(queue.jobs[0] ?? {}, { state: "COMPLETED" });
+      const troubled = always(trouble, {}, "bad gateway");
+      upstream.answer((arrival) => (arrival.url.endsWith("/status") ? queue.script(arrival) : troubled(arrival)));
+      expect((await ask(urls.result, get)).status).toBe(trouble);
+      upstream.answer(queue.script);
+      expect((await ask(urls.result, get)).status).toBe(200);
+      expect(await settled()).toBe(0.4);
+    },
+  );
+
+  it.each([
+    [404, "0", 0],
+    [400, "1", 0.4],
+    [503, "1", 0],
+  ])("is settled when its own answer is %i with %s units", async (status, units, charged) => {
+    const { ask, queue, settled, keyway } = await priced({ perCall: 0.4 }, {}, transport);
+    const fetched = urlsOf(idIn(await ask(submit)));
+    Object.assign(queue.jobs[0] ?? {}, { state: "COMPLETED", status, units });
+    await ask(fetched.status, get);
+    expect((await ask(fetched.result, get)).status).toBe(status);
+    expect(await settled()).toBe(charged);
+    await ask(submit);
+    Object.assign(queue.jobs[1] ?? {}, { state: "COMPLETED", status, units });
+    expect(await keyway.settle()).toBe(1);
+    expect(await settled()).toBe(2 * charged);
+  });
+});
+
 describe("budgets", () => {
   it("refuse what would pass them with 402, which no official client repeats, and tell what is left", async () => {
     const { ask, upstream, usage, settled } = await priced({ perCall: 0.3 });

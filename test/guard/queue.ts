@@ -97,7 +97,7 @@ function unitsHeader(units: string | undefined): Record<string, string> {
   return units === undefined ? {} : { "x-fal-billable-units": units };
 }
 
-function fieldsOf({ id, app, state, seconds, logs }: Job): object {
+function fieldsOf({ id, app, state, seconds, logs, status }: Job): object {
   const url = `https://queue.fal.run/${app}/requests/${id}`;
   return {
     status: state,
@@ -107,5 +107,6 @@ function fieldsOf({ id, app, state, seconds, logs }: Job): object {
     cancel_url: `${url}/cancel`,
     logs: logs === undefined ? null : [{ message: logs, level: "INFO" }],
     metrics: seconds === undefined ? {} : { inference_time: seconds },
+    ...(state === "COMPLETED" && status >= 400 && { error: "it failed" }),
   };
 }

@@ -41,8 +41,15 @@ export function readAddress(head: Head): Addressed | OwnRoute {
     return { form: "path", mount, text: first + (head.query === null ? rest : `${rest}?${head.query}`) };
   }
   if (split !== undefined || head.query !== null || head.upgrade) throw new ProxyError("ambiguous_target");
-  const mount = head.mount ?? head.path.replace(/\/+$/, "");
+  const mount = head.mount ?? withoutSlashes(head.path);
   return { form: "header", mount, text: valueOf(head.headers, "x-fal-target-url") ?? "" };
+}
+
+/** Without slashes at its end. A loop, as a regular expression looks at each row of slashes again and again. */
+function withoutSlashes(path: string): string {
+  let end = path.length;
+  while (path[end - 1] === "/") end -= 1;
+  return path.slice(0, end);
 }
 
 /** The target, by the grammar of its form. */

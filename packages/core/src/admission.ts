@@ -113,8 +113,9 @@ async function recallOr(
 /** A caller's own budget holds only where calls count against it: the app's is checked at creation, his is known now. */
 function checkUncounted({ call, caller, endpoint }: Decided): void {
   if (!spends(call) || caller.limits.budget === undefined) return;
+  const pattern = endpoint === undefined || endpoint.pattern === "**" ? call.endpoint : endpoint.pattern;
   throw new ProxyError("authorize_failed", {
-    log: `a caller with a budget called ${call.endpoint}, which has no price: write endpoints: { "${endpoint?.pattern ?? call.endpoint}": { price: { perCall: 0.04 } } }, or { perCall: 0 } where it is free`,
+    log: `a caller with a budget called ${call.endpoint}, which has no price: write endpoints: { "${pattern}": { price: { perCall: 0.04 } } }, or { perCall: 0 } where it is free`,
   });
 }
 

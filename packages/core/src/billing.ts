@@ -130,7 +130,7 @@ async function load(
         currency,
       }: Record<string, unknown> = typeof value === "object" && value !== null ? { ...value } : {};
       if (typeof id !== "string" || typeof usd !== "number" || !(usd >= 0) || currency !== "USD") continue;
-      const seconds = typeof unit === "string" && /^(?:compute[ _])?seconds?$/i.test(unit);
+      const seconds = typeof unit === "string" && /^compute[ _]seconds?$/i.test(unit);
       loaded.set(id, { price: seconds ? { perSecond: usd } : { perUnit: usd }, until: now + ttl });
     }
   }

@@ -2,7 +2,7 @@ import { type AskedJob, askQueue } from "./job-queue.ts";
 import type { Settings } from "./options.ts";
 import type { UpstreamHead } from "./seam.ts";
 import { isDue } from "./sparse.ts";
-import { outcomeOf, unitsOf } from "./rules/outcome.ts";
+import { outcomeOf, outcomeOfRun, unitsOf } from "./rules/outcome.ts";
 import { type Soon, andThen } from "./soon.ts";
 import type { Account, HoldName, OpenJob, Outcome, Settled } from "./store.ts";
 import { storeKey } from "./store-keys.ts";
@@ -114,7 +114,7 @@ export async function settleOpenJobs(
   const open: OpenJob[] = [];
   for (const key of new Set(accounts.map((account) => account.key)))
     if (open.length < most) open.push(...(await settings.askStore((store) => store.openJobs(key, most - open.length))));
-  const settled = await Promise.all(open.map(({ job, note }) => settleJob(job, readNote(note), settings)));
+  const settled = await Promise.all(open.map(({ note }) => settleJob(readNote(note), settings)));
   return settled.filter(Boolean).length;
 }
 
@@ -123,8 +123,9 @@ export interface JobEnd {
   readonly status: number;
   readonly units: number | undefined;
   readonly body: Uint8Array;
-  /** Whether the status names an error. */
+  /** Whether the status names an error: then the answer is the job's own, whatever it says. */
   readonly failed: boolean;
+  /** Undefined when the answer says nothing of the job. */
   readonly outcome: Outcome | undefined;
 }
 
@@ -146,20 +147,35 @@ export async function secondsOf(job: AskedJob, settings: Settings): Promise<numb
   }
 }
 
+/** Whether fal.ai says that a job is over. */
+export async function isOver(job: AskedJob, settings: Settings): Promise<boolean> {
+  return (await readStatus(job, settings)).state === "COMPLETED";
+}
+
 /** Asks about a job; undefined while it is not over. `most`: how many bytes of its result are wanted. */
 export async function readJob(
-  note: JobNote,
+  job: AskedJob,
   most: number,
   settings: Settings,
 ): Promise<JobEnd | "unknown" | undefined> {
-  const status = await readStatus(note, settings);
+  const status = await readStatus(job, settings);
   if (status.head.status === 404) return "unknown";
   if (status.head.status !== 200 || status.state !== "COMPLETED") return undefined;
-  const { head, body } = await askQueue(`/${note.app}/requests/${note.id}`, note, settings, most);
+  const { head, body } = await askQueue(`/${job.app}/requests/${job.id}`, job, settings, most);
   const units = unitsOf(head);
-  const outcome = outcomeOf("result", "complete", head, () => settings.tracker.wasQueued(note.id));
+  const failed = namesError(status.body);
+  const unrun = (): boolean => status.seconds === undefined && settings.tracker.wasQueued(job.id);
+  const outcome = failed ? outcomeOfRun(head, unrun) : outcomeOf("result", "complete", head, unrun);
   const whole = outcome === undefined || outcome === "release" ? outcome : { ...outcome, seconds: status.seconds };
-  return { status: head.status, units, body, failed: namesError(status.body), outcome: whole };
+  return { status: head.status, units, body, failed, outcome: whole };
+}
+
+/** Charges what fal.ai says of a job that is over, and gives its units. */
+export async function settleEnd(id: string, end: JobEnd, settings: Settings): Promise<number | undefined> {
+  settings.tracker.forget(id);
+  if (end.outcome === undefined) await endJob(id, undefined, settings);
+  else await settleHold({ job: await jobKey(id, settings) }, end.outcome, settings);
+  return end.units;
 }
 
 const longestStatus = 16 * 1024 * 1024;
@@ -169,13 +185,13 @@ function namesError(status: Uint8Array): boolean {
   return typeof fields === "object" && fields !== null && "error" in fields && typeof fields.error === "string";
 }
 
-async function settleJob(job: string, note: JobNote | undefined, settings: Settings): Promise<boolean> {
+async function settleJob(note: JobNote | undefined, settings: Settings): Promise<boolean> {
   if (note === undefined) return false;
   try {
     const end = await readJob(note, 0, settings);
-    if (end === undefined || end === "unknown" || end.outcome === undefined) return false;
-    await settleHold({ job }, end.outcome, settings);
-    return true;
+    if (end === undefined || end === "unknown") return false;
+    await settleEnd(note.id, end, settings);
+    return end.outcome !== undefined;
   } catch (cause) {
     settings.log.error("the state of a job could not be read", cause);
     return false;

@@ -90,9 +90,9 @@ function orTell<T>(trace: Trace, settings: Settings, rule: () => T): T | undefin
   }
 }
 
-/** Reads of a job are counted in the process, and keep it from being taken for abandoned. */
+/** Reads of a job are counted in the process, as are its cancels, and keep it from being taken for abandoned. */
 function notePoll(call: Call, falRequestId: string, caller: KnownCaller, settings: Settings): void {
-  if (call.kind !== "cancel") settings.polls.take(falRequestId);
+  settings.polls.take(call.kind === "cancel" ? `cancel ${falRequestId}` : falRequestId);
   if (call.kind === "cancel" || call.method === "HEAD") return;
   // Whoever holds a sealed id was given it here; an id that anybody may invent is believed when fal.ai knows it.
   if (ownsJobs(caller, settings)) settings.abandonment?.seen({ id: falRequestId, app: call.app, caller: caller.id });

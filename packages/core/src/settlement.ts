@@ -1,9 +1,9 @@
 import type { AdmittedCall } from "./exchange.ts";
 import type { AskedJob } from "./job-queue.ts";
-import { endJob, jobKey, nameOf, secondsOf, settleHold } from "./job.ts";
+import { endJob, isOver, jobKey, nameOf, readJob, secondsOf, settleEnd, settleHold } from "./job.ts";
 import type { Meter } from "./meter.ts";
 import type { Settings } from "./options.ts";
-import { outcomeOf } from "./rules/outcome.ts";
+import { isGateways, outcomeOf } from "./rules/outcome.ts";
 import type { Ending, UpstreamHead } from "./seam.ts";
 import type { Outcome } from "./store.ts";
 import type { SealedJob } from "./submission.ts";
@@ -18,7 +18,12 @@ export function settleCall(
 ): Promise<unknown> | undefined {
   const unrun = (): boolean => job !== undefined && settings.tracker.wasQueued(job.from);
   const outcome = outcomeOf(call.kind, ending, upstream, unrun);
-  if (outcome === undefined) return undefined;
+  const asked = job && { id: job.from, app: call.app, caller: caller.id };
+  const isResult = call.kind === "result" && call.method === "GET";
+  if (outcome === undefined)
+    return isResult && asked !== undefined && isDoubtful(upstream, asked, settings)
+      ? settleAsked(asked, settings)
+      : undefined;
   if (hold !== undefined) {
     const whose = {
       caller: nameOf({ caller: caller.id, isPublic: caller.isPublic }),
@@ -28,17 +33,35 @@ export function settleCall(
     const timed = outcome !== "release" && price?.perMinute !== undefined && meter !== undefined;
     return settleHold({ hold: hold.id }, timed ? { units: meter.begunMinutes() } : outcome, settings, whose);
   }
-  if (job === undefined) return undefined;
-  if (call.kind === "cancel") return settleCancel(job, upstream, settings);
-  if (call.kind !== "result" || call.method !== "GET") return undefined;
-  return settleResult({ id: job.from, app: call.app, caller: caller.id }, outcome, settings);
+  if (asked === undefined) return undefined;
+  if (call.kind === "cancel") return settleCancel(asked, upstream, settings);
+  return isResult ? settleResult(asked, outcome, settings) : undefined;
 }
 
-/** A job that fal.ai agreed to cancel leaves its place; its money waits for what the result says. */
-async function settleCancel(job: SealedJob, upstream: UpstreamHead | undefined, settings: Settings): Promise<void> {
+/** Whether a job may be over though the answer to its result does not say so: its end was seen, or the answer may be a gateway's. */
+function isDoubtful(upstream: UpstreamHead | undefined, { id }: AskedJob, { tracker }: Settings): boolean {
+  return upstream !== undefined && (tracker.isOver(id) || (upstream.status >= 500 && isGateways(upstream.status)));
+}
+
+/** Charges by what fal.ai says of a job when it is asked once more. */
+async function settleAsked(job: AskedJob, settings: Settings): Promise<void> {
+  try {
+    const end = await readJob(job, 0, settings);
+    if (typeof end === "object") await settleEnd(job.id, end, settings);
+  } catch (cause) {
+    settings.log.error("the state of a job could not be read", cause);
+  }
+}
+
+/** A cancelled job leaves its place when fal.ai says that it is over: one at work may go on. Its money waits for what the result says. */
+async function settleCancel(job: AskedJob, upstream: UpstreamHead | undefined, settings: Settings): Promise<void> {
   if (upstream === undefined || upstream.status > 299) return;
-  settings.abandonment?.over(job.from);
-  await endJob(job.from, undefined, settings);
+  settings.abandonment?.over(job.id);
+  try {
+    if (await isOver(job, settings)) await endJob(job.id, undefined, settings);
+  } catch (cause) {
+    settings.log.error("the state of a job could not be read", cause);
+  }
 }
 
 /** Seconds stand in the status alone, and a caller may ask for the result before he asks for that. */

@@ -9,9 +9,9 @@ export interface TokenBuckets {
 
 const kept = 40_000;
 
-/** Each bucket holds two seconds' worth, and is full at first. */
+/** Each bucket holds two seconds' worth, and one token at least, and is full at first. */
 export function createTokenBuckets(perSecond: number, now: () => number): TokenBuckets {
-  const size = 2 * perSecond;
+  const size = Math.max(1, 2 * perSecond);
   const buckets = createRecent<{ level: number; at: number }>(kept);
   return {
     take(name) {
@@ -25,7 +25,7 @@ export function createTokenBuckets(perSecond: number, now: () => number): TokenB
       if (level < 1)
         throw new ProxyError("rate_limited", {
           message: "This is read too often.",
-          headers: retryAfter(1000),
+          headers: retryAfter(Math.ceil(1000 / perSecond)),
         });
     },
   };

@@ -30,7 +30,7 @@ describe("a job's state", () => {
   it("is heard from an answer, in whatever pieces it comes", () => {
     fc.assert(
       fc.property(fc.array(fc.nat(), { maxLength: 40 }), (places) => {
-        expect(hear(inPieces(completed, places))).toEqual([{ state: "COMPLETED", seconds: 3.7 }]);
+        expect(hear(inPieces(completed, places))).toEqual([{ state: "COMPLETED", seconds: 3.7, failed: false }]);
       }),
     );
   });
@@ -39,9 +39,9 @@ describe("a job's state", () => {
     fc.assert(
       fc.property(fc.array(fc.nat(), { maxLength: 40 }), (places) => {
         expect(hear(inPieces(stream, places))).toEqual([
-          { state: "IN_QUEUE", seconds: undefined },
-          { state: "IN_PROGRESS", seconds: undefined },
-          { state: "COMPLETED", seconds: 3.7 },
+          { state: "IN_QUEUE", seconds: undefined, failed: false },
+          { state: "IN_PROGRESS", seconds: undefined, failed: false },
+          { state: "COMPLETED", seconds: 3.7, failed: false },
         ]);
       }),
     );
@@ -50,8 +50,12 @@ describe("a job's state", () => {
     expect(heard).toHaveLength(1);
   });
   it("is not taken from what a log says, nor from what is no status", () => {
-    expect(stateIn(progress)).toEqual({ state: "IN_PROGRESS", seconds: undefined });
-    expect(stateIn('{"status":"COMPLETED","metrics":{}}')).toEqual({ state: "COMPLETED", seconds: undefined });
+    expect(stateIn(progress)).toEqual({ state: "IN_PROGRESS", seconds: undefined, failed: false });
+    expect(stateIn('{"status":"COMPLETED","metrics":{}}')).toEqual({
+      state: "COMPLETED",
+      seconds: undefined,
+      failed: false,
+    });
     for (const text of [
       "",
       "{}",
@@ -61,5 +65,12 @@ describe("a job's state", () => {
       '[{"status":"COMPLETED"}]',
     ])
       expect(stateIn(text)).toBeUndefined();
+  });
+
+  it("names an error where the status does, and not where a log speaks of one", () => {
+    const failed = { status: "COMPLETED", metrics: { inference_time: 3.7 }, error: "x", error_type: "internal_error" };
+    expect(stateIn(JSON.stringify(failed))).toEqual({ state: "COMPLETED", seconds: 3.7, failed: true });
+    const quoted = { status: "COMPLETED", logs: [{ message: JSON.stringify(failed) }], metrics: { inference_time: 2 } };
+    expect(stateIn(JSON.stringify(quoted))).toEqual({ state: "COMPLETED", seconds: 2, failed: false });
   });
 });

@@ -36,6 +36,8 @@ export interface HeardState {
   readonly state: JobState;
   /** Seconds of inference, of a job that is over (`metrics.inference_time`). */
   readonly seconds: number | undefined;
+  /** Whether it names an error, of a job that is over. */
+  readonly failed: boolean;
 }
 
 /** fal.ai writes `status` at the beginning of the object (fal docs, queue), so what a log says is not taken for it. */
@@ -44,6 +46,8 @@ const longestStart = 200;
 /** A number is whole when something else follows. */
 const secondsSyntax = /^"inference_time"\s*:\s*([0-9][0-9.eE+-]*)[^0-9.eE+-]/;
 const longestSeconds = 100;
+/** Within a text the quotes would be escaped. */
+const errorSyntax = /"error"\s*:\s*"/;
 
 /**
  * Reads a job's states from a status answer, or from each event of its stream, in whatever pieces they come: one is told when its line is
@@ -55,6 +59,7 @@ export class StateReader {
   #state: JobState | undefined = undefined;
   #tail = "";
   #seconds: number | undefined = undefined;
+  #failed = false;
 
   constructor(hear: (heard: HeardState) => void) {
     this.#hear = hear;
@@ -72,10 +77,11 @@ export class StateReader {
 
   /** The answer ends here, or the line does. */
   end(): void {
-    const [state, seconds] = [this.#state, this.#seconds];
+    const [state, seconds, failed] = [this.#state, this.#seconds, this.#failed];
     this.#start = this.#tail = "";
     this.#state = this.#seconds = undefined;
-    if (state !== undefined) this.#hear({ state, seconds });
+    this.#failed = false;
+    if (state !== undefined) this.#hear({ state, seconds, failed });
   }
 
   #read(piece: string): void {
@@ -88,6 +94,7 @@ export class StateReader {
     const at = text.lastIndexOf('"inference_time"');
     const seconds = at < 0 ? undefined : secondsSyntax.exec(text.slice(at, at + longestSeconds))?.[1];
     if (Number.isFinite(Number(seconds))) this.#seconds = Number(seconds);
+    this.#failed ||= errorSyntax.test(text);
     this.#tail = text.slice(-longestSeconds);
   }
 }

@@ -88,11 +88,12 @@ function bodyRewriter(admitted: AdmittedCall, job: SealedJob, status: number): R
   return tapRewriter(reader, rewriter);
 }
 
-function hear({ state, seconds }: HeardState, admitted: AdmittedCall, job: SealedJob): void {
+function hear({ state, seconds, failed }: HeardState, admitted: AdmittedCall, job: SealedJob): void {
   const { call, caller, origin, settings, door } = admitted;
   if (state === "COMPLETED") settings.abandonment?.over(job.from);
   else if (!origin.owned) settings.abandonment?.seen({ id: job.from, app: call.app, caller: caller.id });
-  if (settings.tracker.see(job.from, state)) door.waitUntil(endJob(job.from, seconds, settings));
+  // What failed may cost nothing, which its result tells.
+  if (settings.tracker.see(job.from, state)) door.waitUntil(endJob(job.from, failed ? undefined : seconds, settings));
 }
 
 function statusRewriter(call: Call, job: SealedJob, base: string | undefined): Rewriter {

@@ -144,7 +144,9 @@ describe("findEndpoint", () => {
     expect(() => findEndpoint(get, resolveEndpoints("any"))).toThrow(refused);
     expect(() => findEndpoint(get, resolveEndpoints({ "fal-ai/**": { methods: ["get"] } }))).not.toThrow();
     expect(() => findEndpoint(run, resolveEndpoints({ "fal-ai/**": { methods: ["GET"] } }))).toThrow(refused);
-    expect(() => findEndpoint(get, resolveEndpoints({ "fal-ai/**": { methods: ["GET"], ...rule } }))).toThrow(refused);
+    const both = resolveEndpoints({ "fal-ai/**": { methods: ["GET", "POST"], ...rule } });
+    expect(() => findEndpoint(get, both)).toThrow(refused);
+    expect(() => resolveEndpoints({ "fal-ai/**": { methods: ["GET"], ...rule } })).toThrow(/let through GET alone/);
   });
   it.each([
     [{}, true],

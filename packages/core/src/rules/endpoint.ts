@@ -129,15 +129,21 @@ export function resolveEndpoints(option: unknown): readonly Endpoint[] {
 
 function toEndpoint(pattern: string, rule: EndpointRule): Endpoint {
   const price = rule.price === undefined ? undefined : resolvePrice(rule.price, pattern);
+  const ruled = rule.input !== undefined || (price !== undefined && !isFree(price));
+  const methods = (rule.methods ?? ["POST"]).map((method) => method.toUpperCase());
+  if (ruled && methods.every((method) => method === "GET"))
+    throw invalidOption(
+      `methods of "${pattern}" let through GET alone, which has no input for the rule or price to look at: write methods: ["POST"]`,
+    );
   return {
     pattern,
     segments: pattern.split("/"),
     input: rule.input,
     price,
-    ruled: rule.input !== undefined || (price !== undefined && !isFree(price)),
+    ruled,
     realtime: rule.realtime,
     limits: rule.limits,
-    methods: (rule.methods ?? ["POST"]).map((method) => method.toUpperCase()),
+    methods,
   };
 }
 

@@ -54,8 +54,8 @@ describe("what a call came to", () => {
     [["result"], "complete", headOf(200, "0"), "release"],
     [["result"], "complete", headOf(422), charged],
     [["result"], "complete", headOf(499), charged],
-    ...[500, 504].map((status) => [["result"], "complete", headOf(status), "release"] as const),
-    ...[100, 400, 401, 403, 404, 405, 429].map(
+    [["result"], "complete", headOf(500), "release"],
+    ...[100, 400, 401, 403, 404, 405, 429, 502, 503, 504].map(
       (status) => [["result"], "complete", headOf(status), undefined] as const,
     ),
   ];

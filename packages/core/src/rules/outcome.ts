@@ -4,8 +4,15 @@ import type { Ending, UpstreamHead } from "../seam.ts";
 import type { Hold, Outcome } from "../store.ts";
 import { type Micros, unitsCost } from "./price.ts";
 
-/** What fal's gateway answers for itself: nothing ran, and it says nothing of a job. */
-const ofGateway: readonly number[] = [401, 403, 404, 405, 429];
+/** What fal's gateway answers for itself, when it does not let a call through: nothing ran. */
+const refusals: readonly number[] = [401, 403, 404, 405, 429];
+/** What a gateway answers in place of a server that does not answer in time. */
+const troubles: readonly number[] = [502, 503, 504];
+
+/** Whether an answer to a question about a job may be the gateway's own, which says nothing of the job. */
+export function isGateways(status: number): boolean {
+  return refusals.includes(status) || troubles.includes(status);
+}
 
 /**
  * What a call came to that has ended; undefined when that does not end what it belongs to: a submit's job goes on, and a result may
@@ -24,11 +31,14 @@ export function outcomeOf(
   const { status } = upstream;
   if (kind === "submit") return status >= 200 && status < 300 ? undefined : "release";
   if (kind === "realtime") return status === 101 ? {} : "release";
-  const isGateways = ofGateway.includes(status);
-  if (kind === "result" && (isGateways || status === 400 || status < 200)) return undefined;
-  const units = unitsOf(upstream);
-  if (status >= 500 || isGateways || units === 0 || (status === 499 && unrun())) return "release";
-  return { units };
+  if (kind === "result" && (isGateways(status) || status === 400 || status < 200)) return undefined;
+  return refusals.includes(status) ? "release" : outcomeOfRun(upstream, unrun);
+}
+
+/** What a run came to that gave this answer. */
+export function outcomeOfRun(answer: UpstreamHead, unrun: () => boolean): Outcome {
+  const units = unitsOf(answer);
+  return answer.status >= 500 || units === 0 || (answer.status === 499 && unrun()) ? "release" : { units };
 }
 
 /** fal's billable units of an answer, undefined when it names none. */

@@ -1,7 +1,7 @@
 import { type Call, appLength } from "../call.ts";
 import { ProxyError } from "../errors.ts";
 import { parseJson, writeJson } from "../json.ts";
-import { type Endpoint, matchSegments } from "./endpoint.ts";
+import { type Endpoint, coversApp, matchSegments } from "./endpoint.ts";
 
 const maxExpiration = 300;
 
@@ -48,24 +48,25 @@ function isOpen(app: readonly string[], endpoints: readonly Endpoint[], standard
   const owners = new Set(named.map(({ segments }) => segments[0]));
   // Who names an alias decides for his own owner only: another owner's app of that name may have a rule to keep.
   const deciding = named.length === 0 ? covering : covering.filter((one) => named.includes(one) || isKept(one, owners));
-  return deciding.length > 0 && deciding.every((endpoint) => givesForApp(endpoint, standard));
+  return deciding.length > 0 && deciding.every((endpoint) => givesForApp(endpoint, endpoints, standard));
 }
 
 /** For all that lies below an app a token is given where the list names the app, and not only a path below it, unless it is stated. */
-function givesForApp(endpoint: Endpoint, standard: "proxied" | "token"): boolean {
-  const { realtime, segments } = endpoint;
-  const isStated = realtime === "token" || standard === "token";
-  return givesTokens(endpoint, standard) && (isStated || segments.length === appLength(segments));
+function givesForApp(endpoint: Endpoint, endpoints: readonly Endpoint[], standard: "proxied" | "token"): boolean {
+  const { segments } = endpoint;
+  const isNamed = endpoint.realtime === "token" || standard === "token" || segments.length === appLength(segments);
+  return isNamed && givesTokens(endpoint, standard) && !goesAround(segments, endpoint, endpoints);
 }
 
 /**
- * What a token for a path is good for beside it is not documented. So a pattern that does not name the app gives none where another one
- * does, and has a rule to keep.
+ * What a token for a path is good for beside it is not documented. So none is given for an app of which some other endpoint has a rule to
+ * keep, unless it is stated for this very app.
  */
 function goesAround(app: readonly string[], found: Endpoint, endpoints: readonly Endpoint[]): boolean {
-  const named = app.slice(0, appLength(app));
-  const names = ({ segments }: Endpoint): boolean => named.every((name, index) => segments[index] === name);
-  return !names(found) && endpoints.some((one) => isClosed(one) && one.realtime !== "token" && names(one));
+  const names = app.slice(0, appLength(app));
+  if (found.realtime === "token" && names.every((name, index) => found.segments[index] === name)) return false;
+  const name = names.join("/");
+  return endpoints.some((one) => isClosed(one) && one.realtime !== "token" && coversApp(one, name));
 }
 
 /** A rule for other owners too, which a token for the alias alone would go around. */

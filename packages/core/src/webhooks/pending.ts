@@ -1,9 +1,9 @@
 import { pendingList } from "../job-index.ts";
-import { type JobNote, readJob, readNote } from "../job.ts";
+import { type JobNote, readJob, readNote, settleEnd } from "../job.ts";
 import type { Settings } from "../options.ts";
+import { isGateways } from "../rules/outcome.ts";
 import type { Door } from "../seam.ts";
 import type { ListedJob } from "../store.ts";
-import { settleEnd } from "./charge.ts";
 import { deliver } from "./deliver.ts";
 import { toResult } from "./event.ts";
 import type { Webhooks } from "./option.ts";
@@ -50,19 +50,16 @@ export async function settlePending(most: number, minAge: number, settings: Sett
 async function tell(note: JobNote, webhooks: Webhooks, settings: Settings): Promise<"told" | "waits" | "over"> {
   const end = await readJob(note, mostBytes, settings);
   if (end === "unknown") return "over";
-  if (end === undefined || (!end.failed && troubles.includes(end.status))) return "waits";
+  if (end === undefined || (!end.failed && isGateways(end.status))) return "waits";
   const delivery = {
     falRequestId: note.id,
     gatewayRequestId: note.id,
     result: toResult(end.status, end.body),
     origin: note,
-    settle: () => settleEnd(note, end, settings),
+    settle: () => settleEnd(note.id, end, settings),
   };
   return (await deliver(delivery, 0, webhooks, settings)) === "handled" ? "told" : "waits";
 }
-
-/** What fal's gateway answers for itself: it says nothing of the job. */
-const troubles: readonly number[] = [401, 403, 404, 405, 429, 502, 503, 504];
 
 const sweepEvery = 60_000;
 /** fal's own deliveries come first. Milliseconds. */
