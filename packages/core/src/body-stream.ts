@@ -26,20 +26,38 @@ export async function collectStream(
   const parts: Uint8Array[] = [];
   if (body === null) return new Uint8Array(0);
   if (body instanceof Uint8Array) return body;
-  const reader = limitStream(body, limits).getReader();
-  for (;;) {
-    const { done, value } = await reader.read();
-    if (done) return concat(parts);
-    parts.push(value);
+  const { stream, letGo } = limitStream(body, limits);
+  const reader = stream.getReader();
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return concat(parts);
+      parts.push(value);
+    }
+  } catch (error) {
+    letGo();
+    throw error;
   }
 }
 
+/** A body on its way. */
+export interface LimitedStream {
+  readonly stream: ReadableStream<Uint8Array>;
+  /** Ends with it, whoever has the stream: nobody wants the rest. */
+  readonly letGo: () => void;
+}
+
 /** A body that fails with `body_too_large` beyond the limit, `body_timeout` when it stops coming, `body_incomplete` when it ends early. */
-export function limitStream(body: ReadableStream<Uint8Array>, limits: BodyLimits): ReadableStream<Uint8Array> {
+export function limitStream(body: ReadableStream<Uint8Array>, limits: BodyLimits): LimitedStream {
   const { maxBytes, announced, count } = limits;
   const reader = body.getReader();
   let total = 0;
-  return new ReadableStream<Uint8Array>(
+  let gone = false;
+  const letGo = (): void => {
+    if (!gone) linger(reader);
+    gone = true;
+  };
+  const stream = new ReadableStream<Uint8Array>(
     {
       async pull(controller) {
         const { done, value } = await readInTime(reader, limits);
@@ -53,12 +71,13 @@ export function limitStream(body: ReadableStream<Uint8Array>, limits: BodyLimits
         if (total <= maxBytes) return controller.enqueue(value);
         const error = tooLarge(maxBytes);
         controller.error(error);
-        linger(reader);
+        letGo();
       },
-      cancel: () => linger(reader),
+      cancel: letGo,
     },
     { highWaterMark: 0 },
   );
+  return { stream, letGo };
 }
 
 /** How long a caller may go on sending a body that nobody wants, so that he can read the answer. Milliseconds. */

@@ -16,6 +16,8 @@ export class Run implements EventListenerObject {
   /** The caller's body has not all come yet. */
   incomplete = false;
   ended = false;
+  /** Lets go of the caller's body where that is a stream. */
+  letGo: (() => void) | undefined = undefined;
   #bytesIn = 0;
   #wait: ReturnType<typeof setTimeout> | undefined = undefined;
   #patience: ReturnType<typeof setTimeout> | undefined = undefined;

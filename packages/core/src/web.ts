@@ -72,7 +72,7 @@ function bodyFor(run: Run, hostLimit: string | undefined): ReadableStream<Uint8A
   if (given instanceof Uint8Array) run.count(given.length);
   if (!(given instanceof ReadableStream)) return given;
   run.incomplete = true;
-  return limitStream(given, {
+  const { stream, letGo } = limitStream(given, {
     maxBytes: maxBodyBytes,
     within: timeouts.body,
     announced: lengthOf(request),
@@ -82,6 +82,8 @@ function bodyFor(run: Run, hostLimit: string | undefined): ReadableStream<Uint8A
       run.incomplete = false;
     },
   });
+  run.letGo = letGo;
+  return stream;
 }
 
 /** What may be repeated is sent once more when the connection broke before any answer. */
@@ -125,6 +127,8 @@ async function answerCollected(run: Run, upstream: UpstreamAnswer, limit: number
 }
 
 function fail(run: Run, error: unknown): Response {
+  // Not every sender does so, of what it has not begun to send.
+  run.letGo?.();
   const reason: unknown = run.abort.signal.aborted ? run.abort.signal.reason : error;
   if (reason === callerLeft) {
     run.incomplete ||= !run.sender.wasSent(error);

@@ -26,14 +26,14 @@ export function endWithText(res: ServerResponse, text: string): void {
 
 /**
  * Writes a head in one pass over a flat list. Where middleware such as compression has put its own `writeHead` in place, which knows
- * no flat lists, the headers are set one by one.
+ * no flat lists, the headers are set one by one; so they are beside cookies of the app's, which stay.
  */
 export function writeHead(res: ServerResponse, status: number, headers: HeaderList): void {
-  if (!Object.hasOwn(res, "writeHead")) {
+  if (!Object.hasOwn(res, "writeHead") && !res.hasHeader("set-cookie")) {
     res.writeHead(status, toFlat(headers));
     return;
   }
-  for (const [name] of headers) res.removeHeader(name);
+  for (const [name] of headers) if (name !== "set-cookie") res.removeHeader(name);
   for (const [name, value] of headers) res.appendHeader(name, value);
   res.writeHead(status);
 }
@@ -53,6 +53,17 @@ export function writePiece(res: ServerResponse, bytes: Uint8Array): boolean {
 
 const largePiece = 32 * 1024;
 const nativeWrite: unknown = Reflect.get(ServerResponse.prototype, "write");
+
+/**
+ * Ends an answer so that its caller sees a break. To HTTP/1.0 the end of the connection is the end of the answer (RFC 9112, section 6.3), so
+ * only a reset shows it.
+ */
+export function breakAnswer(res: ServerResponse): void {
+  const { socket, req, headersSent } = res;
+  const endsByClosing = headersSent && req.httpVersion === "1.0" && !res.hasHeader("content-length");
+  if (endsByClosing && socket !== null && !("encrypted" in socket)) socket.resetAndDestroy();
+  res.destroy();
+}
 
 /** Whether more may be written. */
 export function isOpen(res: ServerResponse): boolean {

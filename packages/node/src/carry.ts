@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import type { Exchange } from "@keyway/core";
+import { type Exchange, closingRefusal } from "@keyway/core";
 import { type GivenBody, bodyConsumed, collectBody, smallBody, streamBody } from "./request-body.ts";
 import { type Body, Run } from "./run.ts";
 import type { Runtime } from "./runtime.ts";
@@ -16,7 +16,9 @@ export function carryOut(
     const run = new Run(exchange, req, res, runtime, resolve);
     runtime.open.add(run);
     res.on("close", () => onCallerClose(run));
+    if (res.socket === null) followSocket(run);
     if (res.closed || res.destroyed) onCallerClose(run);
+    if (runtime.closed) return run.fail("unsent", closingRefusal());
     try {
       const body = readBody(run, given);
       if (!(body instanceof Promise)) return run.dispatch(body);
@@ -50,9 +52,20 @@ function count<T extends Uint8Array | null>(run: Run, body: T): T {
   return body;
 }
 
-/** The caller left: submit and cancel go on, because their effect must be known; everything else stops at once. */
+/** An answer that waits for an earlier one on the same connection has no socket yet, and before Node 24 is not told that it closes. */
+function followSocket(run: Run): void {
+  const { socket } = run.req;
+  const onClose = (): void => onCallerClose(run);
+  socket.on("close", onClose);
+  run.res.on("close", () => socket.off("close", onClose));
+}
+
+/**
+ * The caller left, or somebody else has ended his answer: submit and cancel go on, because their effect must be known; everything else stops
+ * at once.
+ */
 function onCallerClose(run: Run): void {
-  if (run.ended || run.res.writableFinished) return;
+  if (run.ended) return;
   if (run.exchange.whenCallerLeaves === "abort") return run.breakOff("left");
   run.exchange.callerLeft();
   run.finishing ??= setTimeout(() => run.breakOff("left"), run.exchange.finishWithin);

@@ -25,6 +25,7 @@ export function dial(handshake: Handshake): void {
   const { exchange, head, caller, early, server, runtime } = handshake;
   const { up } = exchange;
   const request = openRequest(handshake);
+  const wasListening = isListening(server);
   let over = false;
   let sent = false;
   const entry = { server, cut: () => void request.destroy(closingRefusal()), place: -1 };
@@ -59,7 +60,8 @@ export function dial(handshake: Handshake): void {
     const { headers } = exchange.head(new ReceivedHead(101, []));
     caller.write(switchingProtocols(response, headers));
     const fromCaller = early.take();
-    tunnel({ exchange, caller, upstream, fromCaller, fromUpstream: rest, server, runtime });
+    const closing = wasListening && !isListening(server);
+    tunnel({ exchange, caller, upstream, fromCaller, fromUpstream: rest, server, closing, runtime });
   }
 
   runtime.open.add(entry);
@@ -86,6 +88,12 @@ export function dial(handshake: Handshake): void {
   request.on("upgrade", onUpgrade);
   request.end();
   if (isGone(caller)) early.onGone?.();
+  if (runtime.closed) entry.cut();
+}
+
+/** Connections may be handed to a server that listens nowhere itself. */
+function isListening(server: unknown): boolean {
+  return (Object(server) as { listening?: boolean }).listening === true;
 }
 
 /** Every handshake has a connection of its own, but no agent of its own. */

@@ -110,7 +110,7 @@ class RequestDoor implements Door {
   }
 
   isGone(): boolean {
-    return this.#res.destroyed || this.#res.closed;
+    return this.#res.destroyed || this.#res.closed || this.#req.socket.destroyed;
   }
 }
 

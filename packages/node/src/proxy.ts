@@ -95,6 +95,7 @@ function createProxy(input: Keyway | KeywayOptions): { proxy: NodeProxy; carrier
     open: createOpenCalls(),
     deciding: 0,
     closing: false,
+    closed: false,
     waitUntil(work) {
       work.catch((cause: unknown) => log.error("work after an answer failed", cause));
     },
@@ -132,6 +133,7 @@ async function drain(runtime: Runtime): Promise<Drained> {
   const until = Date.now() + runtime.keyway.transport.timeouts.drain;
   for (const entry of runtime.open) entry.drain?.();
   while (underWay() > 0 && Date.now() < until) await pause(20);
+  runtime.closed = true;
   const cut = underWay();
   for (const entry of runtime.open) entry.cut();
   await runtime.upstreams.close();

@@ -33,7 +33,7 @@ function follow(
   req: IncomingMessage,
   { maxBytes, stallMs }: BodyLimits,
   follower: Follower,
-): { stop(): void; awaitMore(): void } {
+): { stop(): void; rest(): void; awaitMore(): void } {
   let total = 0;
   let timer: NodeJS.Timeout | undefined;
   let told: Follower | undefined = follower;
@@ -41,12 +41,16 @@ function follow(
     clearTimeout(timer);
     if (told !== undefined) timer = setTimeout(() => fail(new ProxyError("body_timeout")), stallMs);
   };
+  const rest = (): void => {
+    clearTimeout(timer);
+    timer = undefined;
+  };
   // Listeners stay where they are: to take them off costs as much as the rest. Whom they tell is forgotten, because the list that
   // names them may be in V8's old generation, where it outlives the request with all that it leads to.
   const stop = (): Follower | undefined => {
     const last = told;
     told = undefined;
-    clearTimeout(timer);
+    rest();
     return last;
   };
   const fail = (error: Error): void => stop()?.fail(error);
@@ -70,7 +74,7 @@ function follow(
   req.on("data", onData).on("end", onEnd).on("close", onClose);
   if (req.destroyed) queueMicrotask(onClose);
   else awaitMore();
-  return { stop, awaitMore };
+  return { stop, rest, awaitMore };
 }
 
 /** The whole body, up to the limit. */
@@ -113,6 +117,8 @@ export function streamBody(req: IncomingMessage, limits: BodyLimits, count: (byt
     },
     destroy(error, callback) {
       following.stop();
+      // What he still sends is of no interest, and keeps him from reading the answer if nobody takes it.
+      req.resume();
       callback(error);
     },
   });
@@ -121,6 +127,7 @@ export function streamBody(req: IncomingMessage, limits: BodyLimits, count: (byt
       count(chunk.length);
       if (body.push(chunk)) return;
       req.pause();
+      following.rest();
     },
     end: () => body.push(null),
     fail: (error) => body.destroy(error),

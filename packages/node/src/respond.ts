@@ -72,10 +72,17 @@ export function onData(run: Run, controller: Dispatcher.DispatchController, chun
   controller.pause();
   const { idle } = run.exchange.up.timeouts;
   run.stall = setTimeout(() => run.breakOff("cut"), idle);
-  res.once("drain", () => {
-    clearTimeout(run.stall);
-    controller.resume();
-  });
+  if (run.awaitsDrain) return;
+  run.awaitsDrain = true;
+  res.on("drain", () => onDrain(run));
+}
+
+/** The caller took what was written. */
+function onDrain(run: Run): void {
+  if (run.stall === undefined) return;
+  clearTimeout(run.stall);
+  run.stall = undefined;
+  run.controller?.resume();
 }
 
 /** Upstream's answer is complete. */

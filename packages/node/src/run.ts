@@ -2,7 +2,7 @@ import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from "node:
 import type { Readable } from "node:stream";
 import { type AnswerHead, type Ending, type Exchange, type Rewriter, isReset } from "@keyway/core";
 import type { Dispatcher } from "undici";
-import { sendAnswer } from "./answer.ts";
+import { breakAnswer, sendAnswer } from "./answer.ts";
 import { ReceivedHead, parsedHeaders, toFlat } from "./head.ts";
 import { onData, onEnd, onHead } from "./respond.ts";
 import type { Runtime } from "./runtime.ts";
@@ -44,6 +44,8 @@ export class Run implements Dispatcher.DispatchHandler {
   attempts = 0;
   /** How long the caller may take nothing of his answer. */
   stall: NodeJS.Timeout | undefined = undefined;
+  /** Set with the first piece that he did not take at once. */
+  awaitsDrain = false;
   /** How long a submit or cancel may go on without its caller. */
   finishing: NodeJS.Timeout | undefined = undefined;
   meter: NodeJS.Timeout | undefined = undefined;
@@ -60,7 +62,8 @@ export class Run implements Dispatcher.DispatchHandler {
   }
 
   cut(): void {
-    this.breakOff("cut");
+    if (this.ended) this.req.socket.destroy();
+    else this.breakOff("cut");
   }
 
   /** There is no controller before the request is on a connection. */
@@ -92,7 +95,7 @@ export class Run implements Dispatcher.DispatchHandler {
     if (broken === "left") return this.finish("left");
     const unanswered = answer === undefined || (typeof answer.body === "object" && "collect" in answer.body);
     if (unanswered && broken === undefined) return this.fail(sent ? "unanswered" : "unsent", error);
-    this.res.destroy();
+    breakAnswer(this.res);
     this.finish(broken ?? "cut", error);
   }
 
@@ -125,7 +128,7 @@ export class Run implements Dispatcher.DispatchHandler {
   breakOff(why: "left" | "stopped" | "cut"): void {
     if (this.ended || this.broken !== undefined) return;
     this.broken = why;
-    if (why !== "left") this.res.destroy();
+    if (why !== "left") breakAnswer(this.res);
     if (this.controller !== undefined) this.controller.abort(brokenOff);
     else this.finish(why);
   }
@@ -151,8 +154,16 @@ export class Run implements Dispatcher.DispatchHandler {
     const status = this.res.headersSent ? this.status : undefined;
     const incomplete = !this.sent || (this.exchange.up.body === "stream" && !this.req.complete);
     this.exchange.end(ending, { status, bytesIn: this.bytesIn, bytesOut: this.bytesOut, error, incomplete });
-    this.runtime.open.delete(this);
+    this.#leave();
     this.done();
+  }
+
+  /** It is under way until the last of its answer has left: a response is finished when its bytes are the socket's, which may hold them. */
+  #leave(): void {
+    const { socket } = this.res;
+    const { open } = this.runtime;
+    if (socket === null || socket.destroyed || socket.writableLength === 0) open.delete(this);
+    else socket.write("", () => open.delete(this));
   }
 }
 

@@ -10,6 +10,8 @@ export interface Runtime {
   /** How many requests and handshakes are being decided: they are under way, and cannot be cut off yet. */
   deciding: number;
   closing: boolean;
+  /** The wait for what is under way is over: nothing is sent any more. */
+  closed: boolean;
   /** Lets work go on after the answer; its failures are logged. */
   readonly waitUntil: (work: Promise<unknown>) => void;
 }

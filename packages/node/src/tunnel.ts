@@ -20,6 +20,8 @@ export interface TunnelEnds {
   readonly fromUpstream: Buffer;
   /** The server by which the caller came. */
   readonly server: unknown;
+  /** That server has begun to close during the handshake. */
+  readonly closing: boolean;
   readonly runtime: Runtime;
 }
 
@@ -68,7 +70,8 @@ const maxControlFrames = 1000;
  * Moves bytes both ways with back-pressure until either side ends: frames, pings and close codes pass as they were sent. Only frame
  * headers are looked at, to keep sizes in bounds and to find the places where a close frame of our own may stand.
  */
-export function tunnel({ exchange, caller, upstream, fromCaller, fromUpstream, server, runtime }: TunnelEnds): void {
+export function tunnel(ends: TunnelEnds): void {
+  const { exchange, caller, upstream, fromCaller, fromUpstream, server, closing, runtime } = ends;
   const limits = { maxMessageBytes: runtime.keyway.transport.sockets.maxMessageBytes, maxControlFrames };
   const { end, meter } = exchange.opened();
   const one: Tunnel = {
@@ -91,8 +94,7 @@ export function tunnel({ exchange, caller, upstream, fromCaller, fromUpstream, s
   open(one, one.up, fromCaller);
   open(one, one.down, fromUpstream);
   // Whoever was still shaking hands when the proxy or the server began to close is asked to close now.
-  const { listening = true } = Object(server) as { listening?: boolean };
-  if (!one.over && (runtime.closing || !listening)) one.drain();
+  if (!one.over && (runtime.closing || closing)) one.drain();
 }
 
 /** Whoever is no longer let in, or cannot pay for another minute, is told so. */
@@ -185,9 +187,16 @@ function onEnded(one: Tunnel, lane: Lane): void {
   awaitClose(one);
 }
 
-/** From the first close frame or end on, both sides have so long to close. */
+/** From the first close frame or end on, both sides have so long to close; longer who has yet to take what came before it. */
 function awaitClose(one: Tunnel): void {
-  one.closeTimer ??= setTimeout(() => finish(one, "complete"), one.runtime.keyway.transport.timeouts.socketClose);
+  const { socketClose, socketStall } = one.runtime.keyway.transport.timeouts;
+  const until = Date.now() + socketStall;
+  const look = (): void => {
+    const writing = [one.up, one.down].some(({ closed, to }) => closed && to.writableLength > 0);
+    if (writing && Date.now() < until) one.closeTimer = setTimeout(look, socketClose);
+    else finish(one, "complete");
+  };
+  one.closeTimer ??= setTimeout(look, socketClose);
 }
 
 /** The one teardown. */
