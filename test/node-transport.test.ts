@@ -169,6 +169,7 @@ describe("close()", () => {
       const { socket } = req;
       const write = socket._write.bind(socket);
       // As if the caller took nothing for a while.
+      Object.assign(socket, { _writev: undefined });
       socket._write = (...given) => void setTimeout(() => write(...given), 400);
       void made.handle(req, res);
     });
