@@ -73,7 +73,7 @@ server.listen(settings.port, settings.host, () => {
   console.log(`Calls go to ${upstream.name}.`);
   if (settings.isProduction && settings.publicOrigin === undefined) {
     console.warn(
-      "PUBLIC_URL is not set: pages cannot call until it says where they find this app, such as https://app.example.",
+      "PUBLIC_URL is not set: pages cannot call until it says where they find the proxy, such as https://app.example/api/fal/proxy.",
     );
   }
 });

@@ -2,7 +2,7 @@
 export const settings = {
   port: readPort(process.env["PORT"] || "3000"),
   host: process.env["HOST"] || "127.0.0.1",
-  /** Where browsers find this app, such as `https://app.example`. */
+  /** Where browsers find this app, such as `https://app.example`: the origin of the proxy's URL. */
   publicOrigin: readOrigin(process.env["PUBLIC_URL"]),
   /** Where else callers may have results sent by a `fal_webhook` of their own. */
   webhookOrigins: process.env["WEBHOOK_ORIGINS"]?.split(","),
@@ -28,7 +28,7 @@ function readPort(text: string): number {
 function readOrigin(text: string | undefined): string | undefined {
   if (!text) return undefined;
   if (/^https?:\/\//.test(text) && URL.canParse(text)) return new URL(text).origin;
-  return fail(`PUBLIC_URL takes the address of this app, such as https://app.example, not "${text}".`);
+  return fail(`PUBLIC_URL takes the proxy's URL, such as https://app.example/api/fal/proxy, not "${text}".`);
 }
 
 function readLoopback(text: string | undefined): string | undefined {

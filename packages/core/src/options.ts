@@ -73,7 +73,10 @@ export interface KeywayOptions {
   readonly observe?: Observe | undefined;
   /** Told of every settled call, in US dollars; not of what a lost call was charged when its lease ran out. */
   readonly onSpend?: ((spend: Spend) => void) | undefined;
-  /** `"cancel"`: a job that nobody has asked about for `timeouts.abandoned` is cancelled, once. Default `"keep"`. */
+  /**
+   * `"cancel"`: a job that nobody has asked about for `timeouts.abandoned` is cancelled, once, unless its result is delivered (`webhooks`) or
+   * the app submitted it (`submitFor`). Default `"keep"`.
+   */
   readonly abandoned?: "keep" | "cancel" | undefined;
   /**
    * Logs what rates, open jobs and streams, inputs and endpoints would refuse, and lets it pass. Never for money or ownership: budgets hold, and
