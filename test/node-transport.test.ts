@@ -209,7 +209,7 @@ it("a socket that came by a server which listens nowhere itself stays open", asy
   const sockets = new WebSocketServer({ noServer: true });
   upstream.upgrade((request, socket, head) =>
     sockets.handleUpgrade(request, socket, head, (accepted) => {
-      accepted.on("message", (data) => accepted.send(String(data)));
+      accepted.on("message", (data: Buffer) => accepted.send(data.toString()));
     }),
   );
   const silent = createServer();

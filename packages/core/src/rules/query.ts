@@ -64,7 +64,7 @@ function parameterNames(query: string): string[] {
 
 /** In loops, as a regular expression looks at each row of spaces again and again. */
 function trim(name: string): string {
-  const signs = [...name];
+  const signs = Array.from(name);
   let [from, to] = [0, signs.length];
   while (from < to && blank.test(signs[from] ?? "")) from += 1;
   while (to > from && blank.test(signs[to - 1] ?? "")) to -= 1;
