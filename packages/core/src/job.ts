@@ -147,11 +147,6 @@ export async function secondsOf(job: AskedJob, settings: Settings): Promise<numb
   }
 }
 
-/** Whether fal.ai says that a job is over. */
-export async function isOver(job: AskedJob, settings: Settings): Promise<boolean> {
-  return (await readStatus(job, settings)).state === "COMPLETED";
-}
-
 /** Asks about a job; undefined while it is not over. `most`: how many bytes of its result are wanted. */
 export async function readJob(
   job: AskedJob,

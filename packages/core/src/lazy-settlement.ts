@@ -1,8 +1,6 @@
 import { settleOpenJobs } from "./job.ts";
 import type { Settings } from "./options.ts";
-import { accountOfCaller } from "./rules/account.ts";
 import type { KnownCaller } from "./rules/caller.ts";
-import type { Account } from "./store.ts";
 import { type TokenBuckets, createTokenBuckets } from "./token-bucket.ts";
 
 const oldestJobs = 3;
@@ -10,16 +8,19 @@ const looksPerSecond = 2;
 const looks = new WeakMap<Settings["store"], TokenBuckets>();
 
 /**
- * Settles a refused caller's oldest open jobs that are over, and answers how many were. No rate counts refusals, so this is what keeps
- * them from having fal.ai asked without end. The refusal stands when the store cannot tell.
+ * Settles the oldest open jobs of a refused caller that are over, or else of his group, and answers how many were. No rate counts
+ * refusals, so this is what keeps them from having fal.ai asked without end. The refusal stands when the store cannot tell.
  */
 export async function lookAfter(caller: KnownCaller, settings: Settings): Promise<number> {
   const buckets = looks.get(settings.store) ?? createTokenBuckets(looksPerSecond, () => settings.now());
   looks.set(settings.store, buckets);
-  const account = (at: number): Account => accountOfCaller(caller, at);
   try {
-    buckets.take(caller.hash);
-    return await settleOpenJobs(account, oldestJobs, settings);
+    buckets.take(caller.group ?? caller.hash);
+    for (const { label, accountAt } of await settings.scopes.of(caller, undefined)) {
+      const settled = label === "global" ? 0 : await settleOpenJobs(accountAt, oldestJobs, settings);
+      if (settled > 0) return settled;
+    }
+    return 0;
   } catch {
     return 0;
   }

@@ -1,6 +1,6 @@
 import type { AdmittedCall } from "./exchange.ts";
 import type { AskedJob } from "./job-queue.ts";
-import { endJob, isOver, jobKey, nameOf, readJob, secondsOf, settleEnd, settleHold } from "./job.ts";
+import { jobKey, nameOf, readJob, secondsOf, settleEnd, settleHold } from "./job.ts";
 import type { Meter } from "./meter.ts";
 import type { Settings } from "./options.ts";
 import { isGateways, outcomeOf } from "./rules/outcome.ts";
@@ -34,7 +34,8 @@ export function settleCall(
     return settleHold({ hold: hold.id }, timed ? { units: meter.begunMinutes() } : outcome, settings, whose);
   }
   if (asked === undefined) return undefined;
-  if (call.kind === "cancel") return settleCancel(asked, upstream, settings);
+  // A job at work may go on: its place and its money wait for what fal.ai says of it.
+  if (call.kind === "cancel" && upstream !== undefined && upstream.status < 300) settings.abandonment?.over(asked.id);
   return isResult ? settleResult(asked, outcome, settings) : undefined;
 }
 
@@ -48,17 +49,6 @@ async function settleAsked(job: AskedJob, settings: Settings): Promise<void> {
   try {
     const end = await readJob(job, 0, settings);
     if (typeof end === "object") await settleEnd(job.id, end, settings);
-  } catch (cause) {
-    settings.log.error("the state of a job could not be read", cause);
-  }
-}
-
-/** A cancelled job leaves its place when fal.ai says that it is over: one at work may go on. Its money waits for what the result says. */
-async function settleCancel(job: AskedJob, upstream: UpstreamHead | undefined, settings: Settings): Promise<void> {
-  if (upstream === undefined || upstream.status > 299) return;
-  settings.abandonment?.over(job.id);
-  try {
-    if (await isOver(job, settings)) await endJob(job.id, undefined, settings);
   } catch (cause) {
     settings.log.error("the state of a job could not be read", cause);
   }

@@ -133,7 +133,7 @@ function nextId(): string {
 
 /** A job without a price stands in the accounts too, at no cost: that is where open jobs are looked for. */
 function countsMoney(call: Call, { label, limits: { budget } }: Scope, micros: Micros | undefined): boolean {
-  const always = label === "caller" || label === "global";
+  const always = label === "caller" || label === "group" || label === "global";
   return micros === undefined ? always && call.kind === "submit" : always || budget !== undefined;
 }
 
