@@ -155,8 +155,14 @@ export const faults: readonly Fault[] = [
   {
     name: "a cut answer is ended cleanly",
     package: "node",
-    replace: { "  this.res.destroy();\n    this.finish(": "  this.res.end();\n    this.finish(" },
+    replace: { "  breakAnswer(this.res);\n    this.finish(": "  this.res.end();\n    this.finish(" },
     seenBy: node,
+  },
+  {
+    name: "a caller is late while upstream takes nothing",
+    package: "node",
+    replace: { "      following.rest();\n": "" },
+    seenBy: ["node-transport.test.ts"],
   },
   {
     name: "a POST is sent again",
