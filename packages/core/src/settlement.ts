@@ -39,9 +39,10 @@ export function settleCall(
   return isResult ? settleResult(asked, outcome, settings) : undefined;
 }
 
-/** Whether a job may be over though the answer to its result does not say so: its end was seen, or the answer may be a gateway's. */
-function isDoubtful(upstream: UpstreamHead | undefined, { id }: AskedJob, { tracker }: Settings): boolean {
-  return upstream !== undefined && (tracker.isOver(id) || (upstream.status >= 500 && isGateways(upstream.status)));
+/** Whether a job may have cost something though the answer to its result does not say so: its end was seen, or that may be a gateway's answer. */
+function isDoubtful(upstream: UpstreamHead | undefined, { id }: AskedJob, { endpoints, tracker }: Settings): boolean {
+  if (upstream === undefined || endpoints.every(({ price }) => price === undefined)) return false;
+  return tracker.isOver(id) || (upstream.status >= 500 && isGateways(upstream.status));
 }
 
 /** Charges by what fal.ai says of a job when it is asked once more. */
