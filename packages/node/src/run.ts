@@ -162,8 +162,8 @@ export class Run implements Dispatcher.DispatchHandler {
   #leave(): void {
     const { socket } = this.res;
     const { open } = this.runtime;
-    if (socket === null || socket.destroyed || socket.writableLength === 0) open.delete(this);
-    else socket.write("", () => open.delete(this));
+    if (socket !== null && !socket.destroyed && socket.writableLength > 0) socket.write("", () => open.delete(this));
+    else open.delete(this);
   }
 }
 
