@@ -1,7 +1,10 @@
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
+import { mkdtempSync } from "node:fs";
 import { type RequestListener, type Server, type ServerResponse, createServer } from "node:http";
 import { type Socket, connect, createServer as createNetServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import type { KeywayOptions } from "@keyway/core";
 import { type NodeProxy, createNodeProxy } from "@keyway/node";
@@ -130,6 +133,24 @@ describe("an answer", () => {
     const ended = once(socket, "end").then(() => ["ended"]);
     expect(await Promise.race([failed, ended])).toMatchObject([{ code: "ECONNRESET" }]);
     expect(text()).toContain("data: 1\n\n");
+  });
+
+  it("to HTTP/1.0 over a pipe, which knows no reset, is broken off without harm", async () => {
+    const { upstream, server, proxy } = await bringUp({ timeouts: { drain: 50 } });
+    const path = join(mkdtempSync(join(tmpdir(), "keyway-")), "s");
+    const piped = createServer(server.listeners("request")[0] as RequestListener);
+    await new Promise<void>((resolve) => piped.listen(path, resolve));
+    onTestFinished(() => void piped.close());
+    upstream.answer(({ response }) => {
+      response.writeHead(200, { "content-type": "text/event-stream" }).write("data: 1\n\n");
+    });
+    const socket = connect(path);
+    const lines = headers.map(([name, value]) => `${name}: ${value}\r\n`).join("");
+    socket.write(`POST /api/fal/proxy HTTP/1.0\r\nhost: a\r\n${lines}content-length: 2\r\n\r\n{}`);
+    await once(socket, "data");
+    const closed = closeOf(socket);
+    expect(await proxy.close()).toEqual({ finished: 0, cut: 1 });
+    await closed;
   });
 
   it("keeps the app's own cookies beside one of the proxy's", async () => {

@@ -247,6 +247,15 @@ describe.each(transports)("jobs at once over %s", (transport) => {
     expect((await ask(submit)).status).toBe(429);
   });
 
+  it("are free again as soon as one that waits was cancelled", async () => {
+    const { ask, queue, ids } = await full();
+    const urls = urlsOf(ids[0] ?? "");
+    await ask(urls.status, get);
+    expect((await ask(urls.cancel, put)).status).toBe(202);
+    unsay(queue.jobs[0]);
+    await expect.poll(async () => (await ask(submit)).status).toBe(200);
+  });
+
   it("are not free when a cancel was refused, when another caller asks, or when a log speaks of COMPLETED", async () => {
     const { ask, upstream, queue, ids } = await full();
     const [id = ""] = ids;

@@ -146,6 +146,27 @@ describe.each(transports)("a job that is over, over %s,", (transport) => {
     expect(await settled()).toBe(0);
   });
 
+  it("with a price per second is charged by it when its own answer is 422 after all", async () => {
+    const { ask, queue, settled } = await priced({ perSecond: 0.01, reserveSeconds: 20 }, {}, transport);
+    const urls = urlsOf(idIn(await ask(submit)));
+    Object.assign(queue.jobs[0] ?? {}, { state: "COMPLETED", seconds: 3.7, status: 422 });
+    await ask(urls.status, get);
+    expect((await ask(urls.result, get)).status).toBe(422);
+    expect(await settled()).toBe(0.037);
+  });
+
+  it.each([401, 429])("and failed is not charged by fal.ai's %i in place of its result", async (refusal) => {
+    const { ask, queue, settled, keyway, upstream } = await priced({ perCall: 0.4 }, {}, transport);
+    await ask(submit);
+    Object.assign(queue.jobs[0] ?? {}, { state: "COMPLETED", status: 500 });
+    const refused = always(refusal, {}, "{}");
+    upstream.answer((arrival) => (arrival.url.endsWith("/status") ? queue.script(arrival) : refused(arrival)));
+    expect(await keyway.settle()).toBe(0);
+    upstream.answer(queue.script);
+    expect(await keyway.settle()).toBe(1);
+    expect(await settled()).toBe(0);
+  });
+
   it.each([502, 503, 504])(
     "is charged though a gateway answered %i in place of its result at first",
     async (trouble) => {

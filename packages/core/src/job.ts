@@ -2,7 +2,7 @@ import { type AskedJob, askQueue } from "./job-queue.ts";
 import type { Settings } from "./options.ts";
 import type { UpstreamHead } from "./seam.ts";
 import { isDue } from "./sparse.ts";
-import { outcomeOf, outcomeOfRun, unitsOf } from "./rules/outcome.ts";
+import { isOwn, outcomeOf, outcomeOfRun, unitsOf } from "./rules/outcome.ts";
 import { type Soon, andThen } from "./soon.ts";
 import type { Account, HoldName, OpenJob, Outcome, Settled } from "./store.ts";
 import { storeKey } from "./store-keys.ts";
@@ -123,7 +123,7 @@ export interface JobEnd {
   readonly status: number;
   readonly units: number | undefined;
   readonly body: Uint8Array;
-  /** Whether the status names an error: then the answer is the job's own, whatever it says. */
+  /** Whether the status names an error. */
   readonly failed: boolean;
   /** Undefined when the answer says nothing of the job. */
   readonly outcome: Outcome | undefined;
@@ -160,7 +160,8 @@ export async function readJob(
   const units = unitsOf(head);
   const failed = namesError(status.body);
   const unrun = (): boolean => status.seconds === undefined && settings.tracker.wasQueued(job.id);
-  const outcome = failed ? outcomeOfRun(head, unrun) : outcomeOf("result", "complete", head, unrun);
+  const outcome =
+    failed && isOwn(head.status, failed) ? outcomeOfRun(head, unrun) : outcomeOf("result", "complete", head, unrun);
   const whole = outcome === undefined || outcome === "release" ? outcome : { ...outcome, seconds: status.seconds };
   return { status: head.status, units, body, failed, outcome: whole };
 }

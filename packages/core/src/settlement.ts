@@ -1,6 +1,6 @@
 import type { AdmittedCall } from "./exchange.ts";
 import type { AskedJob } from "./job-queue.ts";
-import { jobKey, nameOf, readJob, secondsOf, settleEnd, settleHold } from "./job.ts";
+import { endJob, jobKey, nameOf, readJob, secondsOf, settleEnd, settleHold } from "./job.ts";
 import type { Meter } from "./meter.ts";
 import type { Settings } from "./options.ts";
 import { isGateways, outcomeOf } from "./rules/outcome.ts";
@@ -34,9 +34,15 @@ export function settleCall(
     return settleHold({ hold: hold.id }, timed ? { units: meter.begunMinutes() } : outcome, settings, whose);
   }
   if (asked === undefined) return undefined;
-  // A job at work may go on: its place and its money wait for what fal.ai says of it.
-  if (call.kind === "cancel" && upstream !== undefined && upstream.status < 300) settings.abandonment?.over(asked.id);
+  if (call.kind === "cancel") return settleCancel(asked.id, upstream, settings);
   return isResult ? settleResult(asked, outcome, settings) : undefined;
+}
+
+/** A job that fal.ai agreed to cancel leaves its place if it waited when last seen: one at work may go on. Its money waits in any case. */
+async function settleCancel(id: string, upstream: UpstreamHead | undefined, settings: Settings): Promise<void> {
+  if (upstream === undefined || upstream.status > 299) return;
+  settings.abandonment?.over(id);
+  if (settings.tracker.wasQueued(id)) await endJob(id, undefined, settings);
 }
 
 /** Whether a job may have cost something though the answer to its result does not say so: its end was seen, or that may be a gateway's answer. */
@@ -60,7 +66,8 @@ async function settleResult(job: AskedJob, outcome: Outcome, settings: Settings)
   const { endpoints, abandonment, tracker } = settings;
   abandonment?.over(job.id);
   const timed = outcome !== "release" && endpoints.some(({ price }) => price?.perSecond !== undefined);
-  const seconds = timed && !tracker.isOver(job.id) ? await secondsOf(job, settings) : undefined;
+  const isCharged = tracker.isOver(job.id) && !tracker.hasFailed(job.id);
+  const seconds = timed && !isCharged ? await secondsOf(job, settings) : undefined;
   const whole = seconds === undefined || outcome === "release" ? outcome : { ...outcome, seconds };
   const isSettled = await settleHold({ job: await jobKey(job.id, settings) }, whole, settings);
   // Its end is remembered where it was asked for, so that it is not asked for again.

@@ -5,28 +5,32 @@ type JobState = "IN_QUEUE" | "IN_PROGRESS" | "COMPLETED";
 
 /** Follows jobs in this process by what passes through it, so that no store has to be asked on a poll. */
 export interface JobTracker {
-  /** Notes what a status answer said. True when it says for the first time here that the job is over. */
-  see(job: string, state: JobState): boolean;
+  /** Notes what a status answer said, and whether it named an error. True when it says for the first time here that the job is over. */
+  see(job: string, state: JobState, failed?: boolean): boolean;
   /** True when the job was in the queue when last seen before its end, so it has not begun to cost. */
   wasQueued(job: string): boolean;
   /** True when its end was seen here. */
   isOver(job: string): boolean;
+  /** True when that end named an error. */
+  hasFailed(job: string): boolean;
   forget(job: string): void;
 }
 
 const kept = 100_000;
 
 export function createJobTracker(): JobTracker {
-  const states = createRecent<{ readonly state: JobState; readonly queued: boolean }>(kept);
+  const states = createRecent<{ readonly state: JobState; readonly queued: boolean; readonly failed: boolean }>(kept);
   return {
-    see(job, state) {
+    see(job, state, failed = false) {
       const before = states.get(job);
       if (before?.state === state) return false;
-      states.set(job, { state, queued: state === "COMPLETED" ? before?.queued === true : state === "IN_QUEUE" });
+      const queued = state === "COMPLETED" ? before?.queued === true : state === "IN_QUEUE";
+      states.set(job, { state, queued, failed });
       return state === "COMPLETED";
     },
     wasQueued: (job) => states.get(job)?.queued === true,
     isOver: (job) => states.get(job)?.state === "COMPLETED",
+    hasFailed: (job) => states.get(job)?.failed === true,
     forget: (job) => states.delete(job),
   };
 }

@@ -93,7 +93,8 @@ function hear({ state, seconds, failed }: HeardState, admitted: AdmittedCall, jo
   if (state === "COMPLETED") settings.abandonment?.over(job.from);
   else if (!origin.owned) settings.abandonment?.seen({ id: job.from, app: call.app, caller: caller.id });
   // What failed may cost nothing, which its result tells.
-  if (settings.tracker.see(job.from, state)) door.waitUntil(endJob(job.from, failed ? undefined : seconds, settings));
+  if (settings.tracker.see(job.from, state, failed))
+    door.waitUntil(endJob(job.from, failed ? undefined : seconds, settings));
 }
 
 function statusRewriter(call: Call, job: SealedJob, base: string | undefined): Rewriter {

@@ -1,4 +1,5 @@
 import { ServerResponse } from "node:http";
+import type { Socket } from "node:net";
 import type { Answer, HeaderList } from "@keyway/core";
 import { toFlat } from "./head.ts";
 
@@ -61,8 +62,16 @@ const nativeWrite: unknown = Reflect.get(ServerResponse.prototype, "write");
 export function breakAnswer(res: ServerResponse): void {
   const { socket, req, headersSent } = res;
   const endsByClosing = headersSent && req.httpVersion === "1.0" && !res.hasHeader("content-length");
-  if (endsByClosing && socket !== null && !("encrypted" in socket)) socket.resetAndDestroy();
+  if (endsByClosing && socket !== null && !("encrypted" in socket)) reset(socket);
   res.destroy();
+}
+
+function reset(socket: Socket): void {
+  try {
+    socket.resetAndDestroy();
+  } catch {
+    // What is no TCP connection, such as a pipe, knows no reset.
+  }
 }
 
 /** Whether more may be written. */

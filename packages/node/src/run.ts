@@ -162,7 +162,9 @@ export class Run implements Dispatcher.DispatchHandler {
   #leave(): void {
     const { socket } = this.res;
     const { open } = this.runtime;
-    if (socket !== null && !socket.destroyed && socket.writableLength > 0) socket.write("", () => open.delete(this));
+    // A socket of HTTP/2 is not to be written to.
+    const holds = socket?.writable === true && socket.writableLength > 0 && this.req.httpVersionMajor === 1;
+    if (holds) socket.write("", () => open.delete(this));
     else open.delete(this);
   }
 }

@@ -127,7 +127,7 @@ function move(one: Tunnel, lane: Lane, chunk: Buffer): void {
   send(one, lane, pass);
   if (closes) {
     lane.closed = true;
-    awaitClose(one);
+    awaitClose(one, one.runtime.keyway.transport.timeouts.socketStall);
   }
   if (stopped && lane.pendingClose !== undefined) sendClose(one, lane, lane.pendingClose);
   if (violation !== undefined)
@@ -156,7 +156,7 @@ function startClosingHandshake(one: Tunnel, code: number, reason: string, how: E
     // What still comes is dropped, and read so that the end is seen.
     if (lane.closed) lane.from.resume();
   }
-  awaitClose(one);
+  awaitClose(one, 0);
 }
 
 /** Sends a close frame, or keeps it until the frame under way is complete. */
@@ -184,19 +184,21 @@ function onEnded(one: Tunnel, lane: Lane): void {
   lane.to.end();
   // Whoever still sends is read to his end: a reset would take the close frame with it.
   lane.to.resume();
-  awaitClose(one);
+  awaitClose(one, one.runtime.keyway.transport.timeouts.socketStall);
 }
 
-/** From the first close frame or end on, both sides have so long to close; longer who has yet to take what came before it. */
-function awaitClose(one: Tunnel): void {
-  const { socketClose, socketStall } = one.runtime.keyway.transport.timeouts;
-  const until = Date.now() + socketStall;
+/** From the first close frame or end on, both sides have so long to close; `patience` milliseconds more who has yet to take what came before it. */
+function awaitClose(one: Tunnel, patience: number): void {
+  if (one.closeTimer !== undefined) return;
+  clearInterval(one.metering);
+  const { socketClose } = one.runtime.keyway.transport.timeouts;
+  const until = Date.now() + patience;
   const look = (): void => {
     const writing = [one.up, one.down].some(({ closed, to }) => closed && to.writableLength > 0);
     if (writing && Date.now() < until) one.closeTimer = setTimeout(look, socketClose);
     else finish(one, "complete");
   };
-  one.closeTimer ??= setTimeout(look, socketClose);
+  one.closeTimer = setTimeout(look, socketClose);
 }
 
 /** The one teardown. */

@@ -14,6 +14,11 @@ export function isGateways(status: number): boolean {
   return refusals.includes(status) || troubles.includes(status);
 }
 
+/** Whether the answer to the result of a job that is over is the job's own. Where its status names an error, only keys and rates are in between. */
+export function isOwn(status: number, failed: boolean): boolean {
+  return failed ? ![401, 403, 429].includes(status) : !isGateways(status);
+}
+
 /**
  * What a call came to that has ended; undefined when that does not end what it belongs to: a submit's job goes on, and a result may
  * be asked for again. `unrun` tells whether the job never left the queue.

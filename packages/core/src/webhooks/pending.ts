@@ -1,7 +1,7 @@
 import { pendingList } from "../job-index.ts";
 import { type JobNote, readJob, readNote, settleEnd } from "../job.ts";
 import type { Settings } from "../options.ts";
-import { isGateways } from "../rules/outcome.ts";
+import { isOwn } from "../rules/outcome.ts";
 import type { Door } from "../seam.ts";
 import type { ListedJob } from "../store.ts";
 import { deliver } from "./deliver.ts";
@@ -50,7 +50,7 @@ export async function settlePending(most: number, minAge: number, settings: Sett
 async function tell(note: JobNote, webhooks: Webhooks, settings: Settings): Promise<"told" | "waits" | "over"> {
   const end = await readJob(note, mostBytes, settings);
   if (end === "unknown") return "over";
-  if (end === undefined || (!end.failed && isGateways(end.status))) return "waits";
+  if (end === undefined || !isOwn(end.status, end.failed)) return "waits";
   const delivery = {
     falRequestId: note.id,
     gatewayRequestId: note.id,
