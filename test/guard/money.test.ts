@@ -137,22 +137,16 @@ describe.each(transports)("prices over %s", (transport) => {
 });
 
 describe.each(transports)("a job that is over, over %s,", (transport) => {
-  it("with a price per second waits for its result when its status names an error", async () => {
+  it.each([
+    [500, 0],
+    [422, 0.037],
+  ])("with a price per second waits for its result when its status names an error: %i", async (status, charged) => {
     const { ask, queue, settled } = await priced({ perSecond: 0.01, reserveSeconds: 20 }, {}, transport);
     const urls = urlsOf(idIn(await ask(submit)));
-    Object.assign(queue.jobs[0] ?? {}, { state: "COMPLETED", seconds: 3.7, status: 500 });
+    Object.assign(queue.jobs[0] ?? {}, { state: "COMPLETED", seconds: 3.7, status });
     await ask(urls.status, get);
-    expect((await ask(urls.result, get)).status).toBe(500);
-    expect(await settled()).toBe(0);
-  });
-
-  it("with a price per second is charged by it when its own answer is 422 after all", async () => {
-    const { ask, queue, settled } = await priced({ perSecond: 0.01, reserveSeconds: 20 }, {}, transport);
-    const urls = urlsOf(idIn(await ask(submit)));
-    Object.assign(queue.jobs[0] ?? {}, { state: "COMPLETED", seconds: 3.7, status: 422 });
-    await ask(urls.status, get);
-    expect((await ask(urls.result, get)).status).toBe(422);
-    expect(await settled()).toBe(0.037);
+    expect((await ask(urls.result, get)).status).toBe(status);
+    expect(await settled()).toBe(charged);
   });
 
   it.each([401, 429])("and failed is not charged by fal.ai's %i in place of its result", async (refusal) => {

@@ -2,7 +2,7 @@ import { type AskedJob, askQueue } from "./job-queue.ts";
 import type { Settings } from "./options.ts";
 import type { UpstreamHead } from "./seam.ts";
 import { isDue } from "./sparse.ts";
-import { isOwn, outcomeOf, outcomeOfRun, unitsOf } from "./rules/outcome.ts";
+import { outcomeOfEnd, unitsOf } from "./rules/outcome.ts";
 import { type Soon, andThen } from "./soon.ts";
 import type { Account, HoldName, OpenJob, Outcome, Settled } from "./store.ts";
 import { storeKey } from "./store-keys.ts";
@@ -114,7 +114,8 @@ export async function settleOpenJobs(
   const open: OpenJob[] = [];
   for (const key of new Set(accounts.map((account) => account.key)))
     if (open.length < most) open.push(...(await settings.askStore((store) => store.openJobs(key, most - open.length))));
-  const settled = await Promise.all(open.map(({ note }) => settleJob(readNote(note), settings)));
+  const notes = open.map(({ note }) => readNote(note)).filter((note) => note !== undefined);
+  const settled = await Promise.all(notes.map((note) => settleJob(note, settings)));
   return settled.filter(Boolean).length;
 }
 
@@ -160,8 +161,7 @@ export async function readJob(
   const units = unitsOf(head);
   const failed = namesError(status.body);
   const unrun = (): boolean => status.seconds === undefined && settings.tracker.wasQueued(job.id);
-  const outcome =
-    failed && isOwn(head.status, failed) ? outcomeOfRun(head, unrun) : outcomeOf("result", "complete", head, unrun);
+  const outcome = outcomeOfEnd(head, failed, unrun);
   const whole = outcome === undefined || outcome === "release" ? outcome : { ...outcome, seconds: status.seconds };
   return { status: head.status, units, body, failed, outcome: whole };
 }
@@ -181,12 +181,12 @@ function namesError(status: Uint8Array): boolean {
   return typeof fields === "object" && fields !== null && "error" in fields && typeof fields.error === "string";
 }
 
-async function settleJob(note: JobNote | undefined, settings: Settings): Promise<boolean> {
-  if (note === undefined) return false;
+/** Asks about a job and settles it if it is over. True when its money is settled. */
+export async function settleJob(job: AskedJob, settings: Settings): Promise<boolean> {
   try {
-    const end = await readJob(note, 0, settings);
+    const end = await readJob(job, 0, settings);
     if (end === undefined || end === "unknown") return false;
-    await settleEnd(note.id, end, settings);
+    await settleEnd(job.id, end, settings);
     return end.outcome !== undefined;
   } catch (cause) {
     settings.log.error("the state of a job could not be read", cause);

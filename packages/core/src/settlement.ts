@@ -1,6 +1,6 @@
 import type { AdmittedCall } from "./exchange.ts";
 import type { AskedJob } from "./job-queue.ts";
-import { endJob, jobKey, nameOf, readJob, secondsOf, settleEnd, settleHold } from "./job.ts";
+import { endJob, jobKey, nameOf, secondsOf, settleHold, settleJob } from "./job.ts";
 import type { Meter } from "./meter.ts";
 import type { Settings } from "./options.ts";
 import { isGateways, outcomeOf } from "./rules/outcome.ts";
@@ -22,7 +22,7 @@ export function settleCall(
   const isResult = call.kind === "result" && call.method === "GET";
   if (outcome === undefined)
     return isResult && asked !== undefined && isDoubtful(upstream, asked, settings)
-      ? settleAsked(asked, settings)
+      ? settleJob(asked, settings)
       : undefined;
   if (hold !== undefined) {
     const whose = {
@@ -49,16 +49,6 @@ async function settleCancel(id: string, upstream: UpstreamHead | undefined, sett
 function isDoubtful(upstream: UpstreamHead | undefined, { id }: AskedJob, { endpoints, tracker }: Settings): boolean {
   if (upstream === undefined || endpoints.every(({ price }) => price === undefined)) return false;
   return tracker.isOver(id) || (upstream.status >= 500 && isGateways(upstream.status));
-}
-
-/** Charges by what fal.ai says of a job when it is asked once more. */
-async function settleAsked(job: AskedJob, settings: Settings): Promise<void> {
-  try {
-    const end = await readJob(job, 0, settings);
-    if (typeof end === "object") await settleEnd(job.id, end, settings);
-  } catch (cause) {
-    settings.log.error("the state of a job could not be read", cause);
-  }
 }
 
 /** Seconds stand in the status alone, and a caller may ask for the result before he asks for that. */

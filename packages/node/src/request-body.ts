@@ -22,13 +22,14 @@ export interface BodyLimits {
   readonly stallMs: number;
 }
 
-/** Follows a request's body until it ends, fails or grows too large; answers the function that stops following. */
+/** Who is told of a request's body, until it ends or fails. */
 interface Follower {
   data(chunk: Buffer): void;
   end(): void;
   fail(error: Error): void;
 }
 
+/** Follows a request's body until it ends, fails, grows too large or is no longer wanted. `rest`: nothing is awaited until `awaitMore`. */
 function follow(
   req: IncomingMessage,
   { maxBytes, stallMs }: BodyLimits,

@@ -40,8 +40,15 @@ export function outcomeOf(
   return refusals.includes(status) ? "release" : outcomeOfRun(upstream, unrun);
 }
 
+/** What a job came to that is over, by the answer to its result; undefined when that is not its own. */
+export function outcomeOfEnd(answer: UpstreamHead, failed: boolean, unrun: () => boolean): Outcome | undefined {
+  return failed && isOwn(answer.status, failed)
+    ? outcomeOfRun(answer, unrun)
+    : outcomeOf("result", "complete", answer, unrun);
+}
+
 /** What a run came to that gave this answer. */
-export function outcomeOfRun(answer: UpstreamHead, unrun: () => boolean): Outcome {
+function outcomeOfRun(answer: UpstreamHead, unrun: () => boolean): Outcome {
   const units = unitsOf(answer);
   return answer.status >= 500 || units === 0 || (answer.status === 499 && unrun()) ? "release" : { units };
 }
